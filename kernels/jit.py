@@ -1,0 +1,69 @@
+"""How every CPU kernel is compiled: no GIL, C division rules, and a cache that sees every edit."""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+from numba.core import caching
+from platformdirs import user_cache_path
+
+
+@functools.cache
+def kernels_digest() -> str:
+    """SHA-256 over the text of every Python file of this folder."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+class _Locator(caching._CacheLocator):  # type: ignore[misc]
+    """Keeps compiled kernels in the user's cache folder, under the digest of all kernel sources.
+
+    Numba's own rule looks only at the file of the function, and so misses edits in what it calls.
+    The processor and the version of Numba are already part of Numba's cache index.
+    """
+
+    def __init__(self, py_func: Callable[..., Any]) -> None:
+        self._line = py_func.__code__.co_firstlineno
+
+    def get_cache_path(self) -> str:
+        return str(user_cache_path("synthgen") / "kernels" / kernels_digest()[:16])
+
+    def get_source_stamp(self) -> str:
+        return kernels_digest()
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_Locator":
+        locator = cls(py_func)
+        locator.ensure_cache_path()
+        return locator
+
+
+class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = (_Locator,)
+
+
+class _Cache(caching.FunctionCache):  # type: ignore[misc]
+    _impl_class = _Implementation
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function that the backend calls."""
+    compiled = njit(nogil=True, error_model="numpy")(function)
+    try:
+        compiled._cache = _Cache(function)
+    except (RuntimeError, OSError):  # a read-only home: compile anew in each process
+        pass
+    return compiled
+
+
+def device(function: Callable[..., Any]) -> Any:
+    """Compile a function that only kernels call."""
+    return njit(nogil=True, error_model="numpy")(function)

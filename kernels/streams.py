@@ -1,0 +1,12 @@
+"""The table of random streams: what a draw is for. Codes are part of the format, never renumbered."""
+
+from enum import IntEnum
+
+
+class Stream(IntEnum):
+    """The 16-bit stream field of a Philox counter (see ``philox.py``)."""
+
+    POLYGON_STACK = 0
+    PLACEMENT = 1
+    NOISE_AMPLITUDE = 2
+    NOISE = 3

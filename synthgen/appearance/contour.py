@@ -1,0 +1,89 @@
+"""Contour lines of one value on zero: the image of AVS-DB / PrimGeoSeg."""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from synthgen.settings import Int, IntRange, Settings
+
+ImageType = Literal["uint8", "float16", "float32"]
+
+# A label includes voxels this near to a section's edge, in 1/64 voxel: OpenCV's filled polygons
+# include their boundary pixels, and 0.45 reproduces their mean area.
+LABEL_RADIUS = 29
+
+
+class Contour(Settings):
+    """Settings of the image.
+
+    Attributes:
+        line_width: pen width in voxels, as OpenCV counts it: a line covers what lies within
+            (line_width + 1) / 2 of an edge.
+        value: intensity of lines; everything else is 0.
+        noise: bounds of a volume's noise amplitude L; each voxel gains an integer of 0 .. L - 1.
+    """
+
+    kind: Literal["contour"] = "contour"
+    line_width: Annotated[float, Field(ge=0, le=31)] = 2.0
+    value: Annotated[Int, Field(ge=1, le=1024)] = 128
+    noise: IntRange | None = None
+
+    def scaled(self, factor: Fraction) -> Self:
+        width = self.line_width * factor.numerator / factor.denominator
+        return self.model_copy(update={"line_width": width})
+
+    @property
+    def value_high(self) -> int:
+        """Largest intensity an image can have."""
+        return self.value + (self.noise[1] - 1 if self.noise else 0)
+
+    def check_type(self, dtype: ImageType) -> None:
+        """Raise ValueError unless ``dtype`` holds every intensity."""
+        if self.noise and not 1 <= self.noise[0] <= self.noise[1] <= 1024:
+            raise ValueError(f"appearance.noise: must lie in 1..1024, got {list(self.noise)}")
+        if dtype == "uint8" and self.value_high > 255:
+            raise ValueError(
+                f"image_dtype: uint8 holds 0..255, but appearance reaches {self.value_high}; "
+                "use float16 or float32"
+            )
+
+    def tables(self, dtype: ImageType) -> "ContourTables":
+        """What the kernels read."""
+        radius = int(32 * (self.line_width + 1))
+        levels = np.arange(self.value_high + 1).astype(dtype)
+        return ContourTables(
+            label_radius=LABEL_RADIUS,
+            line_radius=radius,
+            label_roots=_roots(LABEL_RADIUS),
+            line_roots=_roots(radius),
+            value=self.value,
+            noise=self.noise or (0, 0),
+            levels=levels.view(f"uint{8 * levels.itemsize}"),
+        )
+
+
+@dataclass(frozen=True)
+class ContourTables:
+    """Kernel arguments; radii in 1/64 voxel.
+
+    Attributes:
+        label_roots, line_roots: (radius + 1,) int64, ``isqrt(radius^2 - d^2)``.
+        levels: (value_high + 1,) bit patterns of the image's intensities.
+    """
+
+    label_radius: int
+    line_radius: int
+    label_roots: npt.NDArray[np.int64]
+    line_roots: npt.NDArray[np.int64]
+    value: int
+    noise: tuple[int, int]
+    levels: npt.NDArray[np.unsignedinteger]
+
+
+def _roots(radius: int) -> npt.NDArray[np.int64]:
+    return np.array([math.isqrt(radius**2 - d**2) for d in range(radius + 1)], np.int64)

@@ -1,0 +1,156 @@
+"""A recipe: one choice for each stage of making a labelled volume, with its settings."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from synthgen.appearance.contour import Contour, ImageType
+from synthgen.labels.by_volume import ByVolume
+from synthgen.placement.overlap import Overlap
+from synthgen.settings import RecipeError, Settings, Shape, one_line
+from synthgen.shapes.polygon_stack import PolygonStack
+
+SIDE_LOW, SIDE_HIGH = 16, 512
+LABEL_HIGH = {"uint8": 255, "uint16": 65535}
+
+
+class Recipe(Settings):
+    """One choice per stage; with a seed and an index it determines a volume to the bit.
+
+    Attributes:
+        format: version of the meaning of recipes; voxels change only with it.
+        name, description: for people; not part of the digest.
+        reference_shape: (D, H, W) of a volume, in voxels, for which the stages' lengths are given.
+        spacing: (z, y, x) of a voxel, mm.
+        image_dtype: uint8, float16 or float32.
+        label_dtype: uint8, or uint16 for more than 255 classes.
+    """
+
+    format: Literal[1] = 1
+    name: str
+    description: str = ""
+    reference_shape: Shape = (96, 96, 96)
+    spacing: tuple[
+        Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]
+    ] = (1.0, 1.0, 1.0)
+    image_dtype: ImageType = "uint8"
+    label_dtype: Literal["uint8", "uint16"] = "uint8"
+    shapes: PolygonStack
+    placement: Overlap = Overlap()
+    appearance: Contour = Contour()
+    labels: ByVolume = ByVolume()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_shape(self.reference_shape, "reference_shape")
+        self.shapes.check_fits(self.reference_shape)
+        self.appearance.check_type(self.image_dtype)
+        classes, high = self.num_classes - 1, LABEL_HIGH[self.label_dtype]
+        if classes > high:
+            raise ValueError(
+                f"label_dtype: {self.label_dtype} holds {high} classes, got {classes}; use uint16"
+            )
+        return self
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Self:
+        """Read a mapping as YAML gives it.
+
+        Raises:
+            RecipeError: naming the field, the rule and the value.
+        """
+        if not isinstance(values, dict):
+            raise RecipeError(f"a recipe is a mapping of fields, got {type(values).__name__}")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise RecipeError(one_line(error)) from None
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Self:
+        """Read YAML text; raises RecipeError."""
+        try:
+            return cls.from_dict(yaml.safe_load(text))
+        except yaml.YAMLError as error:
+            raise RecipeError(f"not YAML: {' '.join(str(error).split())}") from None
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Read a YAML file; raises RecipeError, with the path."""
+        try:
+            return cls.from_yaml(Path(path).read_text())
+        except (RecipeError, OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path}: {error}") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as stored in a data set's attributes."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None)
+
+    def digest(self) -> str:
+        """SHA-256 of what determines the voxels: canonical JSON without name and description."""
+        values = self.model_dump(mode="json", exclude={"name", "description"})
+        canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with fields changed, checked; ``placement__ratio=0.5`` reaches into a stage.
+
+        Raises:
+            RecipeError: naming the field, the rule and the value.
+        """
+        values = self.model_dump()
+        for key, value in changes.items():
+            *parents, leaf = key.split("__")
+            target = values
+            for parent in parents:
+                if not isinstance(target.get(parent), dict):
+                    raise RecipeError(f"{parent}: unknown stage, got {key!r}")
+                target = target[parent]
+            target[leaf] = value.model_dump() if isinstance(value, Settings) else value
+        return self.from_dict(values)
+
+    def at_shape(self, shape: Sequence[int], *, scale: bool = True) -> Self:
+        """The recipe for volumes of ``shape`` (D, H, W).
+
+        Lengths are multiplied by the ratio of the least sides, unless ``scale`` is false.
+
+        Raises:
+            RecipeError: the shape is out of bounds, or too small for the objects.
+        """
+        try:
+            new = check_shape(shape, "shape")
+        except ValueError as error:
+            raise RecipeError(str(error)) from None
+        factor = Fraction(min(new), min(self.reference_shape)) if scale else Fraction(1)
+        stages = ("shapes", "placement", "appearance", "labels")
+        changes = {stage: getattr(self, stage).scaled(factor) for stage in stages}
+        return self.replace(reference_shape=new, **changes)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names by label value; the first is the background."""
+        return ["background", *self.shapes.class_names]
+
+    @property
+    def num_classes(self) -> int:
+        """Label values, background included: the channels of a segmentation network."""
+        return len(self.class_names)
+
+
+def check_shape(shape: Sequence[int], name: str) -> Shape:
+    """Return ``shape`` as (D, H, W), or raise ValueError naming the rule."""
+    sides = tuple(int(side) for side in shape)
+    if len(sides) != 3 or not all(SIDE_LOW <= side <= SIDE_HIGH for side in sides):
+        raise ValueError(
+            f"{name}: needs 3 sides (D, H, W) of {SIDE_LOW}..{SIDE_HIGH} voxels, got {list(shape)}"
+        )
+    return sides[0], sides[1], sides[2]
