@@ -8,10 +8,12 @@ Y = 64 y) is decided by three exact rules, whatever the backend:
   h = floor(radius * length), cut by the slab 0 <= dot <= length^2, and a disc at each vertex.
 
 Ends of strip and slab are linear in the row, with true values on multiples of 1 / (64 dy) and
-1 / (64 |dx|) voxel, both at least 2^-21 for sides up to 512. They are carried with 32 fraction
-bits; divisions are cut by less than 2^-32, slopes by 2^-32 a row, so over 512 rows the error stays
-below 2^-22. A bias of 2^-22 voxel therefore makes floor and ceil exact, and the way in which an
-end was computed cannot matter.
+1 / (64 |dx|) voxel, both at least 2^-21 for sides up to 512. They are carried in units of 2^-32
+voxel. Products with a double reciprocal replace divisions: for magnitudes below 2^51 units they are
+off by at most one unit after two roundings, and cutting to an integer adds less than one. A start
+and a half-width are therefore off by at most 4 units together and, over at most 544 rows, a step by
+(1 + 2^-5) units a row: less than 2^10 units, 2^-22 voxel. A bias of 2^-22 voxel then makes floor
+and ceil exact. The doubles are the only ones here; their operations are IEEE and in a fixed order.
 """
 
 import math
@@ -117,25 +119,44 @@ def row_at_or_after(y):
 
 
 @device
-def strip(ya, xa, dy, dx, first):
-    """Crossing of the line through (ya, xa) with row ``first``, and its step a row, in 2^-32 voxel; dy > 0."""
-    offset = quotient((dx * (64 * first - ya)) << 26, dy)
-    return (xa << 26) + offset, quotient(dx << 32, dy)
+def reciprocal(value):
+    """``2^26 / value`` of an integer other than 0."""
+    return 67108864.0 / np.float64(value)
 
 
 @device
-def half_width(length2, radius, dy):
-    """Half the row section of the strip of ``radius`` about an edge, in 2^-32 voxel; dy > 0."""
-    return quotient(floor_sqrt(radius * radius * length2) << 26, dy)
+def scaled(value, factor):
+    """``value * factor`` cut to an integer; |value| < 2^53."""
+    return np.int64(np.float64(value) * factor)
 
 
 @device
-def slab(ya, xa, dy, dx, first):
-    """Where the slab 0 <= dot <= length^2 lies in row ``first``: (low, high, step) in 2^-32 voxel; dx != 0."""
-    length2 = dx * dx + dy * dy
-    width = quotient(length2 << 26, abs(dx))
-    start = (xa << 26) - quotient((dy * (64 * first - ya)) << 26, dx)
-    step = -quotient(dy << 32, dx)
-    if dx > 0:
-        return start, start + width, step
-    return start - width, start, step
+def strip(ya, xa, dx, per_dy, first):
+    """Crossing of an edge's line with row ``first`` and its step a row, in 2^-32 voxel.
+
+    The edge begins at (ya, xa); ``per_dy`` is the reciprocal of its extent dy > 0.
+    """
+    return (xa << 26) + scaled(dx * (64 * first - ya), per_dy), scaled(dx << 6, per_dy)
+
+
+@device
+def half_width(length2, radius, per_dy):
+    """Half the row section of the strip of ``radius`` about an edge, in 2^-32 voxel."""
+    return scaled(floor_sqrt(radius * radius * length2), per_dy)
+
+
+@device
+def slab(ya, xa, dy, dx, per_dx, first):
+    """Where the slab 0 <= dot <= length^2 lies in row ``first``: (low, high, step) in 2^-32 voxel.
+
+    ``per_dx`` is the reciprocal of dx, which is not 0.
+    """
+    width = scaled(dx * dx + dy * dy, per_dx)
+    start = (xa << 26) - scaled(dy * (64 * first - ya), per_dx)
+    return min(start, start + width), max(start, start + width), -scaled(dy << 6, per_dx)
+
+
+@device
+def margin(radius):
+    """Rows above a vertex's own that a disc of ``radius`` (1/64 voxel) may touch."""
+    return (radius + 63) >> 6

@@ -2,8 +2,11 @@
 
 import numpy as np
 
-from .bits import ALL, ZERO, clip_span, popcount, span
 from .jit import device, kernel
+from .lanes import (
+    WIDTH, at_most, below, load, maximum, minimum, shift_left, shift_right, splat, steps, store,
+    total_popcount,
+)  # fmt: skip
 from .polygon import (
     BIAS,
     CEIL,
@@ -11,8 +14,10 @@ from .polygon import (
     ellipse_step,
     ellipse_vertex,
     half_width,
+    margin,
     polygon_vertex,
     quotient,
+    reciprocal,
     row_at_or_after,
     scale_at,
     slab,
@@ -61,120 +66,177 @@ def _section(row, z, vy, vx):
     return count
 
 
-@device
-def _add(rows, start, height, words, y, low, high):
-    """Set bits low .. high of row y."""
-    for word in range(low >> 6, (high >> 6) + 1):
-        rows[start + word * height + y] |= clip_span(word, low, high)
+# Rows of the scratch planes before and after a slice's own, so that no loop has to stop at its
+# border: a line reaches 16 rows, and eight rows are handled at once. Columns likewise start 64
+# early, which keeps every coordinate that is shifted from being negative.
+_PAD = 32
+_EARLY = np.int64(64)
+_FLOOR, _CEIL = (_EARLY << 32) + BIAS, (_EARLY << 32) + CEIL
 
 
 @device
-def _toggle(rows, start, height, words, y, low):
-    """Flip every bit from ``low`` on in row y."""
-    word = low >> 6
-    if word < words:
-        rows[start + word * height + y] ^= ALL << np.uint64(low & 63)
-        for right in range(word + 1, words):
-            rows[start + right * height + y] ^= ALL
+def _or_span(rows, start, low_word, high_word, pitch, a, b):
+    """Set bits a .. b, counted from ``_EARLY``, in eight rows; rows with b < a stay."""
+    for word in range(low_word, high_word + 1):
+        origin = splat(_EARLY + 64 * word)
+        first, last = maximum(a - origin, splat(0)), minimum(b - origin, splat(63))
+        inside = at_most(first, last)
+        bits = shift_left(splat(-1), first) & shift_right(splat(-1), splat(63) - last) & inside
+        at = start + word * pitch
+        store(rows, at, load(rows, at) | bits)
 
 
 @device
-def _add_disc(rows, start, height, words, side, vy, vx, radius, roots):
-    first = max(row_at_or_after(vy - radius), 0)
-    last = min((vy + radius) >> 6, side - 1)
-    for y in range(first, last + 1):
-        reach = roots[abs(64 * y - vy)]
-        low = max(row_at_or_after(vx - reach), 0)
-        high = min((vx + reach) >> 6, side - 1)
-        if low <= high:
-            _add(rows, start, height, words, y, low, high)
+def _flip_from(rows, start, low_word, high_word, words, pitch, a, inside):
+    """Flip every bit from ``a`` on in those of eight rows that are ``inside``.
+
+    ``a`` is counted from ``_EARLY`` and lies in the words low_word .. high_word, or beyond the row.
+    """
+    for word in range(low_word, high_word + 1):
+        first = a - splat(_EARLY + 64 * word)
+        bits = shift_left(splat(-1), maximum(first, splat(0))) & inside & below(first, splat(64))
+        at = start + word * pitch
+        store(rows, at, load(rows, at) ^ bits)
+    for word in range(high_word + 1, words):
+        at = start + word * pitch
+        store(rows, at, load(rows, at) ^ inside)
 
 
 @device
-def _add_edge(
-    fill, outline, lines, start, words, side, ya, xa, yb, xb, label_radius, line_radius
-):
+def _word_range(xa, xb, radius, words):
+    """First and last word of a row that holds x from ``radius`` before to ``radius`` behind an edge."""
+    low_word = max((min(xa, xb) - radius) >> 12, 0)
+    return low_word, min((max(xa, xb) + radius) >> 12, words - 1)
+
+
+@device
+def _add_disc(rows, start, words, pitch, vy, vx, discs, above):
+    """Set the disc about a vertex; its half-widths by row are tabulated for each fraction of vy."""
+    phase, first = vy & 63, (vy >> 6) - above
+    rows_high = discs.size >> 6
+    low_word, high_word = _word_range(vx, vx, 64 * above, words)
+    for k in range(0, rows_high, WIDTH):
+        reach = load(discs, phase * rows_high + k)
+        a = maximum(splat(vx + 63 + 64 * _EARLY) - reach, splat(0))
+        b = maximum(splat(vx + 64 * _EARLY) + reach, splat(0))
+        a, b = shift_right(a, splat(6)), shift_right(b, splat(6))
+        _or_span(rows, start + first + k, low_word, high_word, pitch, a, b)
+
+
+@device
+def _add_edge(scratch, start, region, words, pitch, ya, xa, yb, xb, label_radius, line_radius):
+    """Add an edge's strips to outline and line, and its crossings to the fill, eight rows at a time."""
     if yb < ya:
         ya, xa, yb, xb = yb, xb, ya, xa
     dy, dx = yb - ya, xb - xa
-    if dy == 0 and dx == 0:
-        return
-    line_first = max(row_at_or_after(ya - line_radius), 0)
-    line_last = min((yb + line_radius) >> 6, side - 1)
-    label_first = max(row_at_or_after(ya - label_radius), 0)
-    label_last = min((yb + label_radius) >> 6, side - 1)
-    cross_first = max(row_at_or_after(ya), 0)
-    cross_stop = min(row_at_or_after(yb), side)
-
-    length2 = dx * dx + dy * dy
-    if dy > 0:
-        center, step = strip(ya, xa, dy, dx, line_first)
-        label_half = half_width(length2, label_radius, dy)
-        line_half = half_width(length2, line_radius, dy)
-    else:
-        center, step, label_half, line_half = np.int64(0), np.int64(0), FAR, FAR
-    if dx != 0:
-        low, high, slab_step = slab(ya, xa, dy, dx, line_first)
-    else:
-        low, high, slab_step = -FAR, FAR, np.int64(0)
-        line_first, line_last = cross_first, min(yb >> 6, side - 1)
+    line_first, line_last = row_at_or_after(ya - line_radius), (yb + line_radius) >> 6
+    label_first, label_last = row_at_or_after(ya - label_radius), (yb + label_radius) >> 6
+    cross_first, cross_stop = row_at_or_after(ya), row_at_or_after(yb)
+    if dx == 0:
+        line_first, line_last = cross_first, yb >> 6
         label_first, label_last = line_first, line_last
-    for y in range(line_first, line_last + 1):
-        a = max((max(center - line_half, low) + CEIL) >> 32, 0)
-        b = min((min(center + line_half, high) + BIAS) >> 32, side - 1)
-        if a <= b:
-            _add(lines, start, side, words, y, a, b)
-        if label_first <= y <= label_last:
-            a = max((max(center - label_half, low) + CEIL) >> 32, 0)
-            b = min((min(center + label_half, high) + BIAS) >> 32, side - 1)
-            if a <= b:
-                _add(outline, np.int64(0), side, words, y, a, b)
-        if cross_first <= y < cross_stop:
-            _toggle(fill, start, side, words, y, max((center + CEIL) >> 32, 0))
-        center += step
-        low += slab_step
-        high += slab_step
+
+    center, step, label_half, line_half = np.int64(0), np.int64(0), FAR, FAR
+    length2 = dx * dx + dy * dy
+    if dy != 0:
+        per_dy = reciprocal(dy)
+        center, step = strip(ya, xa, dx, per_dy, line_first)
+        label_half = half_width(length2, label_radius, per_dy)
+        line_half = half_width(length2, line_radius, per_dy)
+    low, high, slab_step = -FAR, FAR, np.int64(0)
+    if dx != 0:
+        low, high, slab_step = slab(ya, xa, dy, dx, reciprocal(dx), line_first)
+
+    low_word, high_word = _word_range(xa, xb, line_radius, words)
+    rows = steps(np.int64(1)) + splat(line_first)
+    centers = steps(step) + splat(center)
+    lows = steps(slab_step) + splat(low + _CEIL)
+    highs = steps(slab_step) + splat(high + _FLOOR)
+    for y in range(line_first, line_last + 1, WIDTH):
+        ceils, floors = centers + splat(_CEIL), centers + splat(_FLOOR)
+        low_end, high_end = maximum(lows, splat(0)), maximum(highs, splat(0))
+        last = at_most(rows, splat(line_last))
+        a = maximum(ceils - splat(line_half), low_end)
+        b = maximum(minimum(floors + splat(line_half), high_end), splat(0))
+        a, b = shift_right(a, splat(32)), shift_right(b, splat(32)) & last
+        _or_span(scratch, start + 2 * region + y, low_word, high_word, pitch, a, b)
+
+        last = at_most(rows, splat(label_last)) & at_most(splat(label_first), rows)
+        a = maximum(ceils - splat(label_half), low_end)
+        b = maximum(minimum(floors + splat(label_half), high_end), splat(0))
+        a, b = shift_right(a, splat(32)), shift_right(b, splat(32)) & last
+        _or_span(scratch, start + region + y, low_word, high_word, pitch, a, b)
+
+        inside = at_most(splat(cross_first), rows) & below(rows, splat(cross_stop))
+        a = shift_right(maximum(ceils, splat(0)), splat(32))
+        _flip_from(scratch, start + y, low_word, high_word, words, pitch, a, inside)
+
+        rows, centers = rows + splat(WIDTH), centers + splat(step << 3)
+        lows, highs = lows + splat(slab_step << 3), highs + splat(slab_step << 3)
+
+
+@device
+def _clear(scratch, start, stop):
+    for at in range(start, stop, WIDTH):
+        store(scratch, at, splat(0))
+
+
+@device
+def _collect(scratch, start, region, words, pitch, side, first, stop, labels, lines, at):
+    """Move rows first .. stop - 1 from the scratch planes to the arena; return the label's voxels."""
+    voxels = np.int64(0)
+    for word in range(words):
+        box = shift_right(splat(-1), splat(max(64 * (word + 1) - side, 0)))
+        for y in range(first, stop, WIDTH):
+            inside = below(steps(np.int64(1)) + splat(y), splat(stop)) & box
+            source, target = start + word * pitch + y, at + word * side + y
+            label = (load(scratch, source) | load(scratch, source + region)) & inside
+            store(labels, target, label)
+            store(lines, target, load(scratch, source + 2 * region) & inside)
+            voxels += total_popcount(label)
+    return voxels
 
 
 @device
 def _rasterize_slice(
-    row, z, start, words, labels, lines, label_radius, line_radius,
-    label_roots, line_roots, vy, vx, outline, record,
+    row, z, at, words, labels, lines, label_radius, line_radius, label_discs, line_discs,
+    vy, vx, scratch, record,
 ):  # fmt: skip
     side = np.int64(row[_BOX])
     count = _section(row, z, vy, vx)
     top, bottom = vy[0], vy[0]
     for i in range(1, count):
         top, bottom = min(top, vy[i]), max(bottom, vy[i])
-    first = max(row_at_or_after(top - line_radius), 0)
-    stop = min((bottom + line_radius) >> 6, side - 1) + 1
-    for word in range(words):
-        for y in range(first, stop):
-            labels[start + word * side + y] = ZERO
-            lines[start + word * side + y] = ZERO
-            outline[word * side + y] = ZERO
+    first, stop = row_at_or_after(top - line_radius), ((bottom + line_radius) >> 6) + 1
 
+    pitch = side + 2 * _PAD
+    region = words * pitch
+    for plane in range(3 * words):
+        _clear(scratch, plane * pitch + _PAD + first - 2, plane * pitch + _PAD + stop + WIDTH)
     for i in range(count):
-        _add_edge(
-            labels, outline, lines, start, words, side,
-            vy[i], vx[i], vy[i + 1], vx[i + 1], label_radius, line_radius,
-        )  # fmt: skip
-        _add_disc(outline, np.int64(0), side, words, side, vy[i], vx[i], label_radius, label_roots)
-        _add_disc(lines, start, side, words, side, vy[i], vx[i], line_radius, line_roots)
-
-    voxels = np.int64(0)
-    for word in range(words):
-        box = span(0, min(side - 64 * word, 64) - 1)
-        for y in range(first, stop):
-            merged = (labels[start + word * side + y] | outline[word * side + y]) & box
-            labels[start + word * side + y] = merged
-            voxels += popcount(merged)
+        _add_disc(
+            scratch, 2 * region + _PAD, words, pitch, vy[i], vx[i], line_discs, margin(line_radius)
+        )
+        if vy[i] == vy[i + 1] and vx[i] == vx[i + 1]:
+            _add_disc(
+                scratch, region + _PAD, words, pitch, vy[i], vx[i], label_discs,
+                margin(label_radius),
+            )  # fmt: skip
+        else:
+            _add_edge(
+                scratch, _PAD, region, words, pitch, vy[i], vx[i], vy[i + 1], vx[i + 1],
+                label_radius, line_radius,
+            )  # fmt: skip
+    first, stop = max(first, 0), min(stop, side)
+    voxels = _collect(
+        scratch, _PAD, region, words, pitch, side, first, stop, labels, lines, at
+    )
     record[_SLICE_FIRST], record[_SLICE_STOP], record[_SLICE_VOXELS] = first, stop, voxels
 
 
 @kernel
 def rasterize_polygon_stack(
-    objects, orientations, label_radius, line_radius, label_roots, line_roots,
+    objects, orientations, label_radius, line_radius, label_discs, line_discs,
     boxes, slices, labels, lines,
 ):  # fmt: skip
     """Rasterize the first variant of each object.
@@ -182,15 +244,18 @@ def rasterize_polygon_stack(
     Args:
         objects: (B, N, P) int32, columns ``Object``.
         orientations: K, variants an object.
-        label_radius, line_radius: 1/64 voxel; what lies this near to an edge belongs to the
-            label, or to the contour.
-        label_roots, line_roots: (radius + 1,) int64, ``isqrt(radius^2 - d^2)``.
+        label_radius, line_radius: 1/64 voxel, half the width of what an edge adds to the label
+            and to the contour.
+        label_discs, line_discs: (64 * multiple of 8,) int64: half-width in 1/64 voxel of a disc
+            about a vertex at fraction ``vy & 63`` of a row, from row ``(vy >> 6) - margin(radius)``
+            on; negative where the row misses the disc.
         boxes: (B, N * K, Box.SIZE) int32, in and out (``VOXELS``).
         slices: (B, N * K, S, Slice.SIZE) int32, out.
         labels, lines: (B, N * K, R) uint64 arena, out: words as described in ``records.py``.
     """
     vy, vx = np.empty(VERTICES_MAX + 1, np.int64), np.empty(VERTICES_MAX + 1, np.int64)
-    outline = np.empty(labels.shape[2], np.uint64)
+    side = np.int64(objects[:, :, _BOX].max())
+    scratch = np.empty(3 * ((side + 63) >> 6) * (side + 2 * _PAD), np.uint64)
     for b in range(objects.shape[0]):
         for n in range(objects.shape[1]):
             row, variant = objects[b, n], n * orientations
@@ -202,8 +267,8 @@ def rasterize_polygon_stack(
             for z in range(stored):
                 _rasterize_slice(
                     row, z, z * words * side, words, labels[b, variant], lines[b, variant],
-                    label_radius, line_radius, label_roots, line_roots,
-                    vy, vx, outline, slices[b, variant, z],
+                    label_radius, line_radius, label_discs, line_discs,
+                    vy, vx, scratch, slices[b, variant, z],
                 )  # fmt: skip
                 voxels += slices[b, variant, z, _SLICE_VOXELS]
             box[_VOXELS] = voxels if box[_STEP] == 1 else voxels * row[_DEPTH]

@@ -1,16 +1,16 @@
 """From a recipe to batches of volumes."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from synthgen.recipe import Recipe
+from synthgen.backend import Array, Device, Plan, get_backend, placed_shape
+from synthgen.recipe import Recipe, load_recipe
 
-Array = Any  # numpy.ndarray, or cupy.ndarray on CUDA
-Device = Literal["auto", "cpu", "cuda"]
+BATCH_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Batch:
         image: (B, C, D, H, W), uint8, float16 or float32.
         label: (B, T, D, H, W), uint8 or uint16, 0 = background; T label maps, one a task.
         index: (B,) uint64 volume indices, on the host.
-        placed: (B, N, Placed.SIZE) int32: where each object went, or that it was dropped.
+        placed: (B, N, Placed.SIZE) int32: where each object went, or that it was dropped, in
+            painting order; columns as in ``synthgen.kernels.records.Placed``.
     """
 
     image: Array
@@ -29,33 +30,137 @@ class Batch:
     index: npt.NDArray[np.uint64]
     placed: Array
 
-    def numpy(self) -> "Batch":
-        """The batch in host memory."""
-        ...
+    def __len__(self) -> int:
+        return len(self.index)
 
 
 class Generator:
-    """Makes volumes of one recipe and seed on one device."""
+    """Makes volumes of one recipe and seed on one device.
 
-    def __init__(self, recipe: Recipe | str, *, seed: int = 0, device: Device = "auto") -> None: ...
+    A volume is a pure function of (recipe, seed, index): the device, the batch and the number of
+    threads change no voxel.
 
-    def empty(self, count: int) -> Batch:
-        """Buffers for ``count`` volumes, uninitialised."""
-        ...
+    Args:
+        recipe: a recipe, the name of a built-in one, or the path of a YAML file.
+        seed: 0 .. 2^64 - 1.
+        device: ``auto`` takes CUDA where it is usable.
 
-    def fill(self, batch: Batch) -> None:
-        """Make the volumes ``batch.index`` in the batch's own buffers."""
-        ...
+    Raises:
+        RecipeError: there is no such recipe, or it breaks a rule.
+        ValueError: the seed is out of range.
+        RuntimeError: CUDA was asked for and is not usable.
+    """
 
-    def batch(self, indices: Sequence[int]) -> Batch:
-        """Make the volumes ``indices``."""
-        ...
+    def __init__(
+        self, recipe: Recipe | str, *, seed: int = 0, device: Device = "auto"
+    ) -> None:
+        if not 0 <= seed < 2**64:
+            raise ValueError(f"seed: must be 0 .. 2^64 - 1, got {seed}")
+        self.recipe = load_recipe(recipe)
+        self.seed = seed
+        self._backend = get_backend(Plan.of(self.recipe), device)
+
+    @property
+    def device(self) -> str:
+        """``cpu`` or ``cuda``."""
+        return self._backend.name
+
+    @property
+    def default_batch_size(self) -> int:
+        """Volumes that fill 256 MiB, at least one."""
+        return max(1, BATCH_BYTES // self._backend.plan.volume_bytes)
+
+    def empty(self, indices: Sequence[int] | npt.NDArray[np.uint64]) -> Batch:
+        """Uninitialised buffers for the volumes ``indices``."""
+        index = _checked(indices)
+        plan, allocate = self._backend.plan, self._backend.empty
+        size = (len(index), 1, *plan.shape)
+        return Batch(
+            image=allocate(size, plan.image_dtype),
+            label=allocate(size, plan.label_dtype),
+            index=index,
+            placed=allocate(placed_shape(plan, len(index)), "int32"),
+        )
+
+    def fill(self, batch: Batch) -> Batch:
+        """Make the volumes ``batch.index`` in the batch's own buffers.
+
+        Raises:
+            ValueError: a buffer has the wrong type, shape or layout.
+        """
+        plan, count = self._backend.plan, len(batch)
+        _require(batch.image, "image", plan.image_dtype, (count, 1, *plan.shape))
+        _require(batch.label, "label", plan.label_dtype, (count, 1, *plan.shape))
+        _require(batch.placed, "placed", "int32", placed_shape(plan, count))
+        self._backend.fill(
+            self.seed, batch.index, batch.image[:, 0], batch.label[:, 0], batch.placed
+        )
+        return batch
+
+    def batch(self, indices: Sequence[int] | npt.NDArray[np.uint64]) -> Batch:
+        """Make the volumes ``indices`` in new buffers."""
+        return self.fill(self.empty(indices))
+
+    def numpy(self, batch: Batch) -> Batch:
+        """The batch in host memory."""
+        to_host = self._backend.numpy
+        return replace(
+            batch,
+            image=to_host(batch.image),
+            label=to_host(batch.label),
+            placed=to_host(batch.placed),
+        )
 
 
 def generate(
-    recipe: Recipe | str, *, seed: int = 0, indices: Sequence[int], device: Device = "auto",
+    recipe: Recipe | str,
+    *,
+    indices: Sequence[int],
+    seed: int = 0,
+    device: Device = "auto",
     batch_size: int | None = None,
-) -> Iterator[Batch]: ...  # fmt: skip
+) -> Iterator[Batch]:
+    """Yield the volumes ``indices`` in order, in batches.
+
+    Args:
+        recipe: a recipe, the name of a built-in one, or the path of a YAML file.
+        indices: volume indices, 0 .. 2^64 - 1.
+        seed: 0 .. 2^64 - 1.
+        device: ``auto`` takes CUDA where it is usable.
+        batch_size: changes speed and memory, never a voxel; by default 256 MiB of volumes.
+
+    Yields:
+        Batches of new buffers on the device; the last one may be smaller.
+
+    Raises:
+        RecipeError: there is no such recipe, or it breaks a rule.
+        ValueError: an argument is out of range.
+        RuntimeError: CUDA was asked for and is not usable.
+    """
+    generator = Generator(recipe, seed=seed, device=device)
+    size = generator.default_batch_size if batch_size is None else batch_size
+    if size < 1:
+        raise ValueError(f"batch_size: must be at least 1, got {batch_size}")
+    return (
+        generator.batch(indices[first : first + size]) for first in range(0, len(indices), size)
+    )
 
 
-def generate_one(recipe: Recipe | str, seed: int, index: int) -> Batch: ...
+def generate_one(recipe: Recipe | str, seed: int, index: int, *, device: Device = "auto") -> Batch:
+    """Make one volume; the arrays of its batch have a leading axis of length 1, in host memory."""
+    generator = Generator(recipe, seed=seed, device=device)
+    return generator.numpy(generator.batch([index]))
+
+
+def _checked(indices: Any) -> npt.NDArray[np.uint64]:
+    if len(indices) and not 0 <= min(indices) <= max(indices) < 2**64:
+        raise ValueError(f"indices: must be 0 .. 2^64 - 1, got {min(indices)} .. {max(indices)}")
+    return np.asarray(indices, np.uint64)
+
+
+def _require(array: Array, name: str, dtype: str, shape: tuple[int, ...]) -> None:
+    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
+        raise ValueError(
+            f"{name}: must be C-contiguous {dtype} of shape {shape}, "
+            f"got {array.dtype} of shape {array.shape}"
+        )

@@ -59,8 +59,8 @@ class Contour(Settings):
         return ContourTables(
             label_radius=LABEL_RADIUS,
             line_radius=radius,
-            label_roots=_roots(LABEL_RADIUS),
-            line_roots=_roots(radius),
+            label_discs=_discs(LABEL_RADIUS),
+            line_discs=_discs(radius),
             value=self.value,
             noise=self.noise or (0, 0),
             levels=levels.view(f"uint{8 * levels.itemsize}"),
@@ -72,18 +72,26 @@ class ContourTables:
     """Kernel arguments; radii in 1/64 voxel.
 
     Attributes:
-        label_roots, line_roots: (radius + 1,) int64, ``isqrt(radius^2 - d^2)``.
+        label_discs, line_discs: (64 * multiple of 8,) int64, see ``rasterize_polygon_stack``.
         levels: (value_high + 1,) bit patterns of the image's intensities.
     """
 
     label_radius: int
     line_radius: int
-    label_roots: npt.NDArray[np.int64]
-    line_roots: npt.NDArray[np.int64]
+    label_discs: npt.NDArray[np.int64]
+    line_discs: npt.NDArray[np.int64]
     value: int
     noise: tuple[int, int]
     levels: npt.NDArray[np.unsignedinteger]
 
 
-def _roots(radius: int) -> npt.NDArray[np.int64]:
-    return np.array([math.isqrt(radius**2 - d**2) for d in range(radius + 1)], np.int64)
+def _discs(radius: int) -> npt.NDArray[np.int64]:
+    """Half-widths by row of a disc, for each fraction of its centre's row; negative outside."""
+    margin = (radius + 63) // 64
+    table = np.full((64, -(-(2 * margin + 2) // 8) * 8), -(2**40), np.int64)
+    for phase in range(64):
+        for k in range(2 * margin + 2):
+            distance = 64 * (k - margin) - phase
+            if abs(distance) <= radius:
+                table[phase, k] = math.isqrt(radius**2 - distance**2)
+    return table.ravel()

@@ -158,7 +158,7 @@ class PolygonStack(Settings):
             orientations=np.array([Orientation[t.upper()] for t in self.orientations], np.int64),
             columns=int(Object.POLAR) + 2 * max(vertices),
             slices=max(box[0] for box in boxes),
-            rows=max(d * h * ((w + 63) // 64) for d, h, w in boxes),
+            rows=max(d * h * ((w + 63) // 64) for d, h, w in boxes) + 8,
             side=side,
         )
 

@@ -1,0 +1,58 @@
+"""What every backend offers, and the workspace that its kernels share."""
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from synthgen.backend.plan import Plan
+from synthgen.kernels.records import Box, Placed, Slice
+
+Array = Any  # numpy.ndarray, or cupy.ndarray on CUDA
+
+
+class Backend(Protocol):
+    """Runs the kernels of one plan on one device."""
+
+    name: str
+    plan: Plan
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
+        """Uninitialised memory on the device."""
+        ...
+
+    def fill(
+        self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
+    ) -> None:
+        """Make the volumes ``indices`` in place.
+
+        Args:
+            seed: 0 .. 2^64 - 1.
+            indices: (B,) on the host.
+            image: (B, D, H, W) of the plan's image type, C-contiguous, on the device.
+            label: (B, D, H, W) of the plan's label type, likewise.
+            placed: (B, N, Placed.SIZE) int32, likewise.
+        """
+        ...
+
+    def numpy(self, array: Array) -> npt.NDArray[Any]:
+        """The array in host memory."""
+        ...
+
+
+def workspace(plan: Plan, count: int, xp: Any) -> dict[str, Array]:
+    """Tables and arena for ``count`` volumes, from ``numpy`` or ``cupy``."""
+    depth, height, _ = plan.shape
+    shapes, variants = plan.shapes, plan.variants
+    return {
+        "objects": xp.empty((count, shapes.objects, shapes.columns), np.int32),
+        "boxes": xp.empty((count, variants, int(Box.SIZE)), np.int32),
+        "slices": xp.empty((count, variants, shapes.slices, int(Slice.SIZE)), np.int32),
+        "labels": xp.empty((count, variants, shapes.rows), np.uint64),
+        "lines": xp.empty((count, variants, shapes.rows), np.uint64),
+        "occupied": xp.empty((count, depth, plan.row_words, height), np.uint64),
+    }
+
+
+def placed_shape(plan: Plan, count: int) -> tuple[int, int, int]:
+    return count, plan.shapes.objects, int(Placed.SIZE)
