@@ -249,7 +249,7 @@ def rasterize_polygon_stack(
         label_discs, line_discs: (64 * multiple of 8,) int64: half-width in 1/64 voxel of a disc
             about a vertex at fraction ``vy & 63`` of a row, from row ``(vy >> 6) - margin(radius)``
             on; negative where the row misses the disc.
-        boxes: (B, N * K, Box.SIZE) int32, in and out (``VOXELS``).
+        boxes: (B, N * K, Box.SIZE) int32, in and out: ``VOXELS`` is added to.
         slices: (B, N * K, S, Slice.SIZE) int32, out.
         labels, lines: (B, N * K, R) uint64 arena, out: words as described in ``records.py``.
     """
@@ -271,4 +271,4 @@ def rasterize_polygon_stack(
                     vy, vx, scratch, slices[b, variant, z],
                 )  # fmt: skip
                 voxels += slices[b, variant, z, _SLICE_VOXELS]
-            box[_VOXELS] = voxels if box[_STEP] == 1 else voxels * row[_DEPTH]
+            box[_VOXELS] += voxels if box[_STEP] == 1 else voxels * row[_DEPTH]

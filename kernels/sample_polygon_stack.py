@@ -25,7 +25,7 @@ _NARROW_LOW, _NARROW_HIGH = int(Sampling.NARROW_LOW), int(Sampling.NARROW_HIGH)
 
 _PRISM, _HOURGLASS, _RHOMBUS = int(ZRule.PRISM), int(ZRule.HOURGLASS), int(ZRule.RHOMBUS)
 _BOX_DEPTH, _BOX_HEIGHT, _BOX_WIDTH = int(Box.DEPTH), int(Box.HEIGHT), int(Box.WIDTH)
-_BOX_STEP = int(Box.STEP)
+_BOX_STEP, _BOX_VOXELS = int(Box.STEP), int(Box.VOXELS)
 
 
 @device
@@ -66,6 +66,7 @@ def _sample_object(settings, xy_vertices, z_rules, seed, index, n, row, box):
     row[_BOX] = side
     box[_BOX_DEPTH], box[_BOX_HEIGHT], box[_BOX_WIDTH] = depth, side, side
     box[_BOX_STEP] = 0 if rule == _PRISM else 1
+    box[_BOX_VOXELS] = 0
 
 
 @device

@@ -127,7 +127,8 @@ def generate(
         indices: volume indices, 0 .. 2^64 - 1.
         seed: 0 .. 2^64 - 1.
         device: ``auto`` takes CUDA where it is usable.
-        batch_size: changes speed and memory, never a voxel; by default 256 MiB of volumes.
+        batch_size: changes speed and memory, never a voxel; by default 256 MiB of volumes. It is
+            halved while memory does not suffice.
 
     Yields:
         Batches of new buffers on the device; the last one may be smaller.
@@ -141,9 +142,21 @@ def generate(
     size = generator.default_batch_size if batch_size is None else batch_size
     if size < 1:
         raise ValueError(f"batch_size: must be at least 1, got {batch_size}")
-    return (
-        generator.batch(indices[first : first + size]) for first in range(0, len(indices), size)
-    )
+    return _batches(generator, indices, size)
+
+
+def _batches(generator: Generator, indices: Sequence[int], size: int) -> Iterator[Batch]:
+    first = 0
+    while first < len(indices):
+        try:
+            batch = generator.batch(indices[first : first + size])
+        except MemoryError:
+            if size == 1:
+                raise
+            size = (size + 1) // 2
+            continue
+        yield batch
+        first += len(batch)
 
 
 def generate_one(recipe: Recipe | str, seed: int, index: int, *, device: Device = "auto") -> Batch:

@@ -1,7 +1,7 @@
 """The text of one CUDA kernel: generated constants, headers inlined once each, the kernel itself.
 
-Headers are inlined and not found through ``-I``, because CuPy's cache of compiled kernels hashes the
-source text alone: an edited header behind an ``#include`` would go unnoticed.
+Headers are inlined and not found through ``-I``, because CuPy's cache of compiled kernels hashes
+the source text alone: an edited header behind an ``#include`` would go unnoticed.
 """
 
 import re
@@ -68,7 +68,7 @@ def _tables_used_in(text: str) -> list[str]:
 
 
 def _inlined(text: str, file: str, seen: set[str]) -> str:
-    """Replace includes by the headers' text; ``#line`` keeps messages pointing at the right file."""
+    """Put headers in place of includes; ``#line`` keeps messages pointing at the right file."""
     lines = [f'#line 1 "{file}"']
     for number, line in enumerate(text.splitlines(), start=1):
         include = _INCLUDE.match(line)

@@ -159,6 +159,7 @@ class PolygonStack(Settings):
             columns=int(Object.POLAR) + 2 * max(vertices),
             slices=max(box[0] for box in boxes),
             rows=max(d * h * ((w + 63) // 64) for d, h, w in boxes) + 8,
+            depth=depth,
             side=side,
         )
 
@@ -176,6 +177,7 @@ class PolygonStackTables:
         columns: columns of the object table.
         slices: most slices of a variant.
         rows: most words of a variant's rows.
+        depth: most slices before turning.
         side: most rows of a slice before turning.
     """
 
@@ -187,6 +189,7 @@ class PolygonStackTables:
     columns: int
     slices: int
     rows: int
+    depth: int
     side: int
 
 

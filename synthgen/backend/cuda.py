@@ -1,0 +1,87 @@
+"""CUDA backend: CuPy raw kernels and the Numba placement. Marshals and launches; no arithmetic."""
+
+from typing import Any
+
+import cupy
+import numpy as np
+import numpy.typing as npt
+from numba import cuda as numba_cuda
+
+from synthgen.backend.base import Array, workspace
+from synthgen.backend.launches import Grid, constants, run
+from synthgen.backend.plan import Plan
+from synthgen.backend.source import kernel_source
+from synthgen.kernels.place_overlap import THREADS, cuda_place_overlap
+
+# -fmad=false: a fused a * b + c rounds once, the CPU's twin twice.
+_OPTIONS = ("-std=c++17", "-fmad=false")
+_STATIC_SHARED = 48 * 1024
+
+
+class CudaBackend:
+    """Makes volumes on the current CUDA device and stream; memory comes from CuPy's pool.
+
+    Raises:
+        RuntimeError: there is no CUDA device.
+    """
+
+    name = "cuda"
+
+    def __init__(self, plan: Plan) -> None:
+        if not cupy.is_available():
+            raise RuntimeError("no CUDA device")
+        self.plan = plan
+        self._tables = constants(plan, cupy.asarray)
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
+        return cupy.empty(shape, dtype)
+
+    def numpy(self, array: Array) -> npt.NDArray[Any]:
+        return cupy.asnumpy(array)
+
+    def fill(
+        self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
+    ) -> None:
+        patterns = image.view(self.plan.contour.levels.dtype)
+        on_device = cupy.asarray(indices)
+        start, size = 0, len(indices)
+        while start < len(indices):
+            part = slice(start, start + size)
+            try:
+                work = workspace(self.plan, len(indices[part]), cupy)
+            except MemoryError:
+                if size == 1:
+                    raise
+                size = (size + 1) // 2
+                continue
+            run(
+                self.plan, self._tables, work, seed, on_device[part], patterns[part], label[part],
+                placed[part], _launch, _place,
+            )  # fmt: skip
+            start += size
+
+
+@cupy.memoize(for_each_device=True)
+def _kernel(name: str, defines: tuple[tuple[str, str], ...], shared: int) -> "cupy.RawKernel":
+    kernel = cupy.RawKernel(kernel_source(name, **dict(defines)), name, options=_OPTIONS)
+    if shared > _STATIC_SHARED:
+        kernel.max_dynamic_shared_size_bytes = shared
+    return kernel
+
+
+def _launch(
+    name: str, grid: Grid, threads: int, args: tuple[Any, ...], shared: int, defines: dict[str, str]
+) -> None:
+    _kernel(name, tuple(defines.items()), shared)(grid, (threads,), args, shared_mem=shared)
+
+
+def _place(*args: Any) -> None:
+    # as_cuda_array without sync, and an explicit stream: otherwise Numba waits for CuPy's stream.
+    pointer = cupy.cuda.get_current_stream().ptr
+    stream = numba_cuda.external_stream(pointer) if pointer else numba_cuda.default_stream()
+    arrays = [
+        numba_cuda.as_cuda_array(arg, sync=False) if isinstance(arg, cupy.ndarray) else arg
+        for arg in args
+    ]
+    volumes = len(args[-1])
+    cuda_place_overlap()[volumes, THREADS, stream](*arrays)

@@ -1,0 +1,48 @@
+"""Backends that only tests use."""
+
+from typing import Any
+
+import numpy as np
+
+from synthgen.backend.base import workspace
+from synthgen.backend.launches import constants, run
+from synthgen.kernels.place_overlap import place_overlap
+from tests.host_cuda import HostKernel
+
+
+class HostCudaBackend:
+    """The CUDA launch sequence with every ``.cu`` compiled for and run on the CPU.
+
+    Args:
+        plan: as for every backend.
+        sanitize: with address and undefined-behaviour sanitizers.
+        order: seed of the order in which the threads of a block run between barriers.
+        place: the placement, by default its CPU build.
+    """
+
+    name = "host-cuda"
+
+    def __init__(self, plan: Any, *, sanitize: bool = False, order: int = 0, place: Any = None):
+        self.plan, self._sanitize, self._order = plan, sanitize, order
+        self._place = place or place_overlap
+        self._tables = constants(plan, np.ascontiguousarray)
+
+    def empty(self, shape, dtype):
+        return np.empty(shape, dtype)
+
+    def numpy(self, array):
+        return array
+
+    def fill(self, seed, indices, image, label, placed):
+        patterns = image.view(self.plan.contour.levels.dtype)
+        work = workspace(self.plan, len(indices), np)
+        for array in work.values():  # what a kernel must not rely on
+            array.view(np.uint8).fill(0xA5)
+        run(
+            self.plan, self._tables, work, seed, indices, patterns, label, placed, self._launch,
+            self._place,
+        )  # fmt: skip
+
+    def _launch(self, name, grid, threads, args, shared, defines):
+        kernel = HostKernel(name, sanitize=self._sanitize, **defines)
+        kernel(grid, (threads,), args, shared_bytes=shared, order_seed=self._order)
