@@ -1,5 +1,6 @@
 """Backends that only tests use."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -46,3 +47,15 @@ class HostCudaBackend:
     def _launch(self, name, grid, threads, args, shared, defines):
         kernel = HostKernel(name, sanitize=self._sanitize, **defines)
         kernel(grid, (threads,), args, shared_bytes=shared, order_seed=self._order)
+
+
+def generic_environment() -> dict[str, str]:
+    """Settings in which Numba compiles for the least of all x86-64 processors."""
+    return os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+
+
+def plain_numpy_environment() -> dict[str, str]:
+    """Settings in which NumPy uses none of the vector units that it would choose at run time."""
+    from numpy._core._multiarray_umath import __cpu_dispatch__
+
+    return os.environ | {"NPY_DISABLE_CPU_FEATURES": " ".join(__cpu_dispatch__)}

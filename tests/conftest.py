@@ -1,0 +1,21 @@
+"""Tests marked ``gpu`` run where CuPy sees a device, and are skipped elsewhere."""
+
+import importlib.util
+
+import pytest
+
+
+def _no_device() -> str | None:
+    if importlib.util.find_spec("cupy") is None:
+        return "cupy is not installed"
+    import cupy
+
+    return None if cupy.is_available() else "there is no CUDA device"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    reason = _no_device() if marked else None
+    if reason:
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=reason))

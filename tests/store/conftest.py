@@ -1,0 +1,82 @@
+"""A small recipe, and a generator fast enough for faults at every step."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from synthgen.engine import Batch
+from synthgen.recipe import Recipe, load_recipe
+from synthgen.store import Built, build
+
+COUNT, SHARD_SIZE = 7, 3
+
+
+class FakeGenerator:
+    """Volumes that are a function of (seed, index): blocks of labels and their outlines."""
+
+    def __init__(self, recipe: Recipe, seed: int = 0, tasks: int = 1, dtype: str = "uint8") -> None:
+        self.shape = recipe.reference_shape
+        self.seed = seed
+        self.tasks = tasks
+        self.dtype = dtype
+        self.made: list[int] = []
+
+    def empty(self, indices: Sequence[int]) -> Batch:
+        count = len(indices)
+        return Batch(
+            image=np.empty((count, 1, *self.shape), self.dtype),
+            label=np.empty((count, self.tasks, *self.shape), np.uint8),
+            index=np.asarray(indices, np.uint64),
+            placed=np.empty((count, 0, 1), np.int32),
+        )
+
+    def fill(self, batch: Batch) -> Batch:
+        for place, index in enumerate(map(int, batch.index)):
+            self.made.append(index)
+            rng = np.random.default_rng([self.seed, index])
+            blocks = rng.integers(0, 5, (self.tasks, *(-(-side // 4) for side in self.shape)))
+            label = blocks.repeat(4, 1).repeat(4, 2).repeat(4, 3)
+            depth, height, width = self.shape
+            batch.label[place] = label[:, :depth, :height, :width]
+            batch.image[place] = 128 * (batch.label[place, :1] == 2)
+        return batch
+
+    def numpy(self, batch: Batch) -> Batch:
+        return batch
+
+
+def build_small(recipe: Recipe, out: Path, **changes: Any) -> Built:
+    """Seven volumes in shards of three."""
+    settings: dict[str, Any] = {"count": COUNT, "seed": 5, "shard_size": SHARD_SIZE, **changes}
+    settings.setdefault("generator", FakeGenerator(recipe, settings["seed"]))
+    return build(recipe, out, **settings)
+
+
+def decoded(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """All voxels, through zarr alone."""
+    import zarr
+
+    group = zarr.open_group(path, mode="r")
+    return {name: np.asarray(group[name][...]) for name in ("image", "label")}
+
+
+def assert_same_voxels(path: Path, other: Path) -> None:
+    ours, theirs = decoded(path), decoded(other)
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    return load_recipe("avs-db").at_shape((16, 16, 16))
+
+
+@pytest.fixture(scope="session")
+def reference(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted build; not to be changed."""
+    out = tmp_path_factory.mktemp("reference") / "store"
+    build_small(recipe, out)
+    return out

@@ -1,0 +1,238 @@
+"""Volumes against the reference, and what must not change them."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import synthgen
+from synthgen.backend import Plan
+from synthgen.backend.cpu import CpuBackend
+from synthgen.engine import Batch, Generator
+from synthgen.kernels.records import Placed
+from synthgen.recipe import builtin_names, load_recipe
+from tests.backends import HostCudaBackend, generic_environment, plain_numpy_environment
+from tests.digests import digest
+from tests.host_cuda import needs_compiler
+from tests.reference import Reference
+
+TURNS = ("stay", "upside_down", "side_1", "side_2", "side_3", "side_4")
+SMALL = (17, 33, 19)
+
+# SHA-256 over volumes 0, 1, 2 of seed 7 at 96^3. They changed only if the format did.
+PINNED = {
+    "avs-db": "6bab3c9172e06258d66f7240f2e38d91ec227c759aae9e79a4190f53a7464c3d",
+    "avs-db-16": "9ac09d6653063e09536f685161edd9551527e90efcdf1801569f32ed18fa2ce1",
+    "avs-db-legacy": "62607cc9fb7d4c799502cd15d325a0594c58fed72824c3359bf3d887f614a5a9",
+    "avs-db-no-overlap": "7590ebf190cef429d6d16fc7cef18db94c803aaa4afe0cd53cd274c9e1acbbf4",
+}
+
+
+def variant(name="avs-db", shape=SMALL, **changes):
+    return load_recipe(name).at_shape(shape).replace(**changes)
+
+
+VARIANTS = {
+    "avs-db": variant(),
+    "legacy": variant("avs-db-legacy"),
+    "no overlap": variant("avs-db-no-overlap"),
+    "16 classes": variant("avs-db-16"),
+    "130x64x97": variant(shape=(130, 64, 97)),
+    "turned": variant(shapes__orientations=TURNS, shapes__depth=(3, 14)),
+    "noise": variant(appearance__noise=(300, 400), image_dtype="float16"),
+    "noise float32": variant(appearance__noise=(125, 200), image_dtype="float32"),
+    "280 classes": variant(shapes__sections=tuple(range(3, 73)), label_dtype="uint16"),
+    "thick lines": variant(appearance__line_width=9.0, appearance__value=255),
+    "hairlines": variant(appearance__line_width=0.0, appearance__value=1),
+    "one object": variant(shapes__objects=1),
+    "many objects": variant(shapes__objects=255, placement__tries=3),
+    "one try": variant(placement__tries=1, placement__ratio=0.123456),
+}
+each_variant = pytest.mark.parametrize("recipe", VARIANTS.values(), ids=VARIANTS)
+
+
+def cpu(recipe, seed=7, threads=None):
+    generator = Generator(recipe, seed=seed, device="cpu")
+    generator._backend = CpuBackend(Plan.of(recipe), threads)
+    return generator
+
+
+def assert_equal(actual, expected):
+    np.testing.assert_array_equal(actual.label, expected.label)
+    np.testing.assert_array_equal(actual.image, expected.image)
+    np.testing.assert_array_equal(actual.placed, expected.placed)
+
+
+@each_variant
+def test_volume_equals_the_reference(recipe):
+    for index in (0, 2**63 + 5):
+        batch = cpu(recipe, seed=2**64 - 1).batch([index])
+        expected = Reference(recipe, 2**64 - 1, index)
+        np.testing.assert_array_equal(batch.label[0, 0], expected.label)
+        np.testing.assert_array_equal(batch.image[0, 0], expected.image)
+        columns = [Placed.OBJECT, Placed.Z, Placed.Y, Placed.X, Placed.ACCEPTED, Placed.PROPOSALS]
+        np.testing.assert_array_equal(batch.placed[0][:, columns], expected.placed)
+
+
+@needs_compiler
+@each_variant
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_cuda_source_equals_the_cpu_kernels(recipe, order):
+    host = cpu(recipe)
+    host._backend = HostCudaBackend(Plan.of(recipe), order=order)
+    assert_equal(host.batch(range(3)), cpu(recipe).batch(range(3)))
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["avs-db", "turned", "noise", "280 classes", "thick lines"])
+def test_cuda_source_keeps_within_its_arrays(name):
+    recipe = VARIANTS[name]
+    host = cpu(recipe)
+    host._backend = HostCudaBackend(Plan.of(recipe), sanitize=True, order=2)
+    assert_equal(host.batch(range(2)), cpu(recipe).batch(range(2)))
+
+
+@pytest.mark.gpu
+@each_variant
+def test_cuda_equals_the_cpu_kernels(recipe):
+    cuda = Generator(recipe, seed=7, device="cuda")
+    assert_equal(cuda.numpy(cuda.batch(range(40))), cpu(recipe).batch(range(40)))
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_digest_is_pinned(name):
+    assert digest(cpu(load_recipe(name)), range(3)) == PINNED[name]
+
+
+@pytest.mark.parametrize("name", builtin_names())
+@pytest.mark.parametrize("environment", [generic_environment, plain_numpy_environment])
+def test_processor_changes_no_voxel(name, environment):
+    command = [sys.executable, "-m", "tests.digests", name, "7", "3", "96", "96", "96"]
+    run = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == PINNED[name]
+
+
+@pytest.mark.parametrize(("threads", "batch_size"), [(1, 1), (2, 7), (3, 5), (8, 16)])
+def test_threads_and_batches_change_no_voxel(threads, batch_size):
+    recipe = VARIANTS["avs-db"]
+    assert digest(cpu(recipe, threads=threads), range(24), batch_size) == digest(
+        cpu(recipe, threads=1), range(24), 24
+    )
+
+
+def test_indices_are_independent_of_their_order():
+    generator = cpu(VARIANTS["noise"])
+    shuffled, ordered = generator.batch([9, 2, 2**64 - 1, 2]), generator.batch([2, 9, 2**64 - 1])
+    np.testing.assert_array_equal(shuffled.image[[1, 0, 2]], ordered.image)
+    np.testing.assert_array_equal(shuffled.image[3], ordered.image[0])
+
+
+def test_seeds_and_indices_give_different_volumes():
+    recipe = VARIANTS["avs-db"]
+    batches = [cpu(recipe, seed=seed).batch(range(8)) for seed in (0, 1, 2**32)]
+    volumes = {image.tobytes() for batch in batches for image in batch.image}
+    assert len(volumes) == 24
+
+
+def test_largest_shape():
+    recipe = load_recipe("avs-db").at_shape((512, 48, 500), scale=True)
+    batch = cpu(recipe).batch([3])
+    expected = Reference(recipe, 7, 3)
+    np.testing.assert_array_equal(batch.label[0, 0], expected.label)
+    np.testing.assert_array_equal(batch.image[0, 0], expected.image)
+
+
+def test_smaller_objects_overwrite_larger_ones_and_ratios_hold():
+    recipe = load_recipe("avs-db").at_shape((40, 56, 48))
+    batch = cpu(recipe).batch(range(4))
+    for b in range(4):
+        reference = Reference(recipe, 7, b)
+        voxels = [reference.things[n].voxels for n in batch.placed[b, :, Placed.OBJECT]]
+        assert voxels == sorted(voxels, reverse=True)
+    none = cpu(load_recipe("avs-db-no-overlap").at_shape((40, 56, 48))).batch(range(4))
+    for b in range(4):
+        reference = Reference(load_recipe("avs-db-no-overlap").at_shape((40, 56, 48)), 7, b)
+        accepted = none.placed[b][none.placed[b, :, Placed.ACCEPTED] == 1]
+        placed = sum(reference.things[n].voxels for n in accepted[:, Placed.OBJECT])
+        assert placed == (none.label[b] > 0).sum()
+
+
+def test_generate_yields_batches_in_order():
+    batches = list(synthgen.generate(VARIANTS["avs-db"], indices=range(3, 10), batch_size=3))
+    assert [batch.index.tolist() for batch in batches] == [[3, 4, 5], [6, 7, 8], [9]]
+    assert batches[0].image.shape == (3, 1, *SMALL) and batches[0].label.shape == (3, 1, *SMALL)
+    one = synthgen.generate_one(VARIANTS["avs-db"], 0, 9)
+    np.testing.assert_array_equal(one.image[0], batches[2].image[0])
+
+
+def test_caller_may_own_the_buffers():
+    generator = cpu(VARIANTS["avs-db"])
+    image, label = np.zeros((2, 1, *SMALL), np.uint8), np.zeros((2, 1, *SMALL), np.uint8)
+    index, placed = np.array([4, 5], np.uint64), np.zeros((2, 20, Placed.SIZE), np.int32)
+    generator.fill(Batch(image, label, index, placed))
+    assert_equal(Batch(image, label, index, placed), generator.batch([4, 5]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": np.zeros((2, 1, *SMALL), np.float32)}, "image: must be C-contiguous uint8"),
+        ({"label": np.zeros((2, 1, 16, 16, 16), np.uint8)}, "label: .*got uint8 of shape"),
+        ({"image": np.zeros((2, 1, 17, 33, 38), np.uint8)[..., ::2]}, "image: must be C-contig"),
+        ({"placed": np.zeros((2, 3, 7), np.int32)}, "placed: "),
+    ],
+)
+def test_wrong_buffers_are_refused(change, message):
+    generator = cpu(VARIANTS["avs-db"])
+    batch = generator.empty([0, 1])
+    with pytest.raises(ValueError, match=message):
+        generator.fill(Batch(**{**vars(batch), **change}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"indices": [0], "seed": -1}, "seed: must be 0 .. 2\\^64 - 1, got -1"),
+        ({"indices": [-1]}, "indices: must be 0 .. 2\\^64 - 1, got -1"),
+        ({"indices": [2**64]}, "indices: "),
+        ({"indices": [0], "batch_size": 0}, "batch_size: must be at least 1, got 0"),
+        ({"indices": [0], "device": "tpu"}, "device: must be auto, cpu or cuda, got 'tpu'"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        list(synthgen.generate("avs-db", **arguments))
+
+
+def test_cuda_without_a_device_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.delitem(sys.modules, "synthgen.backend.cuda", raising=False)
+    with pytest.raises(RuntimeError, match=r"synthgen\[cuda12\].*--device cpu"):
+        Generator("avs-db", device="cuda")
+    assert Generator("avs-db", device="auto").device == "cpu"
+
+
+def test_batch_that_does_not_fit_is_halved(monkeypatch):
+    sizes = []
+    whole = Generator.batch
+
+    def scarce(self, indices):
+        sizes.append(len(indices))
+        if len(indices) > 3:
+            raise MemoryError
+        return whole(self, indices)
+
+    monkeypatch.setattr(Generator, "batch", scarce)
+    batches = list(synthgen.generate(VARIANTS["avs-db"], indices=range(8), batch_size=10))
+    assert sizes == [8, 5, 3, 3, 2]
+    assert np.concatenate([batch.index for batch in batches]).tolist() == list(range(8))
+
+
+def test_memory_error_of_a_single_volume_is_raised(monkeypatch):
+    def scarce(self, indices):
+        raise MemoryError
+
+    monkeypatch.setattr(Generator, "batch", scarce)
+    with pytest.raises(MemoryError):
+        list(synthgen.generate(VARIANTS["avs-db"], indices=range(8)))

@@ -1,0 +1,203 @@
+"""The montage: its size, the right voxels in the right places, the colours of the legend."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import zarr
+
+from synthgen.preview import PALETTE, ROWS_MAX, Volume, Volumes, draw, from_store
+
+NAMES = ["background", *(f"class {value}" for value in range(1, 301))]
+BLACK, WHITE, PAPER = (0, 0, 0), (255, 255, 255), (255, 255, 255)
+
+
+def blank(shape: tuple[int, int, int], image: Any = np.uint8, label: Any = np.uint8) -> Volume:
+    return Volume(np.zeros(shape, image), np.zeros(shape, label), 0)
+
+
+def montage(*volumes: Volume, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Any:
+    return np.asarray(draw(Volumes("title", spacing, NAMES, volumes)))
+
+
+def tiles(page: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
+    """The tiles of a page with one volume of black borders, from left to right."""
+    black = (page == 0).all(-1)
+    columns = np.flatnonzero(black.sum(0) >= 16)
+    parts = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
+    found = []
+    for part in parts:
+        rows = np.flatnonzero(black[:, part].all(1))
+        found.append(page[rows[0] : rows[-1] + 1, part[0] : part[-1] + 1])
+    return found
+
+
+def voxel(tile: npt.NDArray[np.uint8], shape: tuple[int, int], row: int, column: int) -> Any:
+    """The colour in the middle of a voxel of a tile."""
+    height, width = tile.shape[0] / shape[0], tile.shape[1] / shape[1]
+    return tuple(tile[int((row + 0.5) * height), int((column + 0.5) * width)].tolist())
+
+
+def colour(value: int) -> tuple[int, ...]:
+    return tuple(PALETTE[(value - 1) % len(PALETTE)].tolist())
+
+
+@pytest.mark.parametrize("image_type", [np.uint8, np.float16, np.float32])
+@pytest.mark.parametrize("label_type", [np.uint8, np.uint16])
+def test_planes_show_the_right_voxels(image_type: Any, label_type: Any) -> None:
+    """One voxel near the inferior, posterior and right end: low on the page, and at its right."""
+    depth, height, width = shape = (20, 24, 28)
+    z, y, x = 1, 5, 26
+    volume = blank(shape, image_type, label_type)
+    volume.image[z, y, x] = 128
+    volume.label[z, y, x] = 7
+    page = tiles(montage(volume))
+    assert len(page) == 6
+    places = [  # plane's shape, row from the top, column from the left
+        ((height, width), height - 1 - y, x),
+        ((depth, width), depth - 1 - z, x),
+        ((depth, height), depth - 1 - z, y),
+    ]
+    for (grey, overlay), (size, row, column) in zip(
+        zip(page[::2], page[1::2], strict=True), places, strict=True
+    ):
+        assert voxel(grey, size, row, column) == WHITE
+        assert voxel(grey, size, size[0] - 1 - row, column) == BLACK
+        assert voxel(grey, size, row, size[1] - 1 - column) == BLACK
+        assert (grey > 0).any(-1).sum() == (grey.shape[0] // size[0]) ** 2, "one voxel, enlarged"
+        around = overlay.reshape(-1, 3)
+        assert {tuple(c) for c in around.tolist()} >= {BLACK, colour(7)}
+        assert voxel(overlay, size, row, column) != BLACK
+        assert voxel(overlay, size, size[0] - 1 - row, column) == BLACK
+
+
+def test_slice_with_most_labels_else_the_middle() -> None:
+    volume = blank((20, 20, 20))
+    volume.image[10], volume.image[3] = 50, 200
+    volume.image[:, 0] = volume.image[:, -1] = volume.image[:, :, 0] = volume.image[:, :, -1] = 0
+    assert voxel(tiles(montage(volume))[0], (20, 20), 9, 9) != BLACK, (
+        "the middle, as none has labels"
+    )
+    volume.label[3, 4:9, 4:9] = 1
+    volume.label[10, 4:8, 4:8] = 1
+    axial = tiles(montage(volume))[0]
+    coronal = tiles(montage(volume))[2]
+    assert voxel(axial, (20, 20), 4, 15) == WHITE, "slice 3, the brighter one"
+    assert voxel(coronal, (20, 20), 19 - 3, 15) == WHITE
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "sides"),
+    [
+        ((64, 64, 64), (1.0, 1.0, 1.0), (256, 256, 256)),
+        ((96, 96, 96), (1.5, 1.5, 1.5), (288, 288, 288)),
+        ((32, 64, 48), (1.0, 1.0, 1.0), (128, 256, 192)),
+        ((32, 64, 64), (2.5, 1.0, 1.0), (320, 256, 256)),
+        ((64, 64, 64), (0.8, 1.0, 0.8), (256, 320, 256)),
+        ((16, 300, 512), (1.0, 1.0, 1.0), (16, 300, 512)),
+        ((64, 64, 64), (1000.0, 1.0, 1.0), (2048, 2, 2)),
+    ],
+)
+def test_drawn_in_proportion(
+    shape: tuple[int, int, int], spacing: tuple[float, float, float], sides: tuple[int, int, int]
+) -> None:
+    from synthgen.preview import _Layout
+
+    layout = _Layout.of(Volumes("title", spacing, NAMES, [blank(shape)]))
+    depth, height, width = sides
+    assert layout.sizes == [(height, width), (depth, width), (depth, height)]
+
+
+def test_a_row_for_each_volume() -> None:
+    one, three = montage(blank((64,) * 3)), montage(*[blank((64,) * 3)] * 3)
+    assert one.shape[1] == three.shape[1]
+    assert three.shape[0] - one.shape[0] == 2 * (256 + 20)
+
+
+def test_legend_shows_the_classes_that_occur() -> None:
+    volume = blank((64, 64, 64), label=np.uint16)
+    volume.label[20:40, 20:40, 20:40] = 3
+    volume.label[25:35, 25:35, 25:35] = 8
+    page = montage(volume)
+    legend = {tuple(c) for c in page[-60:].reshape(-1, 3).tolist()}
+    for value in range(1, 33):
+        assert (colour(value) in legend) == (value in (3, 8)), value
+
+
+def test_legend_is_capped() -> None:
+    volume = blank((64, 64, 64), label=np.uint16)
+    volume.label[32].flat[:300] = np.arange(1, 301)
+    capped = montage(volume).shape[0]
+    volume.label[32].flat[100:300] = 0
+    assert montage(volume).shape[0] == capped
+
+
+def test_no_labels_no_legend() -> None:
+    assert montage(blank((16, 16, 16))).shape[0] < 256 + 78 + 3 * 28
+
+
+def test_flat_and_non_finite_images_are_drawn() -> None:
+    volume = blank((16, 16, 16), np.float16)
+    volume.image[:] = 3
+    montage(volume)
+    volume.image[:, 4] = np.nan
+    volume.image[:, 5] = np.inf
+    montage(volume)
+
+
+def test_a_weak_line_is_seen() -> None:
+    """Fewer bright voxels than the percentiles cut away."""
+    volume = blank((64, 64, 64))
+    volume.image[32, 32, 32] = 1
+    assert voxel(tiles(montage(volume))[0], (64, 64), 31, 32) == WHITE
+
+
+def test_colours_differ() -> None:
+    assert len({tuple(c) for c in PALETTE.tolist()}) == len(PALETTE) == 32
+    assert PALETTE.max(1).min() > 80, "none is lost on black"
+    assert PALETTE.min(1).max() < 245, "none is lost on paper"
+
+
+def make_store(path: Path, tasks: int) -> None:
+    group = zarr.open_group(path, mode="w")
+    shape = (4, 16, 18, 20)
+    image = np.arange(4, dtype=np.float16)[:, None, None, None, None] * np.ones((1, 1, *shape[1:]))
+    label = np.broadcast_to(np.arange(4, dtype=np.uint16)[:, None, None, None], shape)
+    group.create_array("image", data=image.astype(np.float16))
+    wide = np.stack([label, label * 0], axis=1)
+    group.create_array("label", data=wide if tasks > 1 else label.copy())
+    group.attrs.update(class_names=NAMES[:5], spacing=[3.0, 1.0, 1.0], seed=8)
+    group.attrs["recipe"] = {"name": "mine"}
+
+
+@pytest.mark.parametrize("tasks", [1, 2])
+def test_a_store_is_read_with_plain_zarr(tmp_path: Path, tasks: int) -> None:
+    make_store(tmp_path / "a.zarr", tasks)
+    content = from_store(tmp_path / "a.zarr", [3, 1])
+    assert content.title == "mine, 16x18x20, seed 8"
+    assert list(content.spacing) == [3.0, 1.0, 1.0]
+    assert [volume.index for volume in content.volumes] == [3, 1]
+    for volume in content.volumes:
+        assert volume.image.shape == volume.label.shape == (16, 18, 20)
+        assert (volume.image == volume.index).all()
+        assert (volume.label == volume.index).all()
+    draw(content)
+    assert [volume.index for volume in from_store(tmp_path / "a.zarr").volumes] == [0, 1, 2]
+
+
+def test_a_store_has_only_so_many(tmp_path: Path) -> None:
+    make_store(tmp_path / "a.zarr", 1)
+    with pytest.raises(ValueError, match=r"^index: the store has volumes 0\.\.3, got 4$"):
+        from_store(tmp_path / "a.zarr", [4])
+    with pytest.raises(ValueError, match=rf"has 1\.\.{ROWS_MAX} volumes, got 0$"):
+        from_store(tmp_path / "a.zarr", [])
+
+
+def test_something_else_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not a store of labelled volumes"):
+        from_store(tmp_path)
+    zarr.open_group(tmp_path / "b.zarr", mode="w")
+    with pytest.raises(ValueError, match="not a store of labelled volumes"):
+        from_store(tmp_path / "b.zarr")
