@@ -4,12 +4,11 @@ Objects are taken largest first. Each gets uniform proposals of an orientation a
 first whose overlap with what is occupied is at most ``limit`` voxels is kept. A block of threads
 places one volume: it is split into groups of ``lanes`` threads, each group counts the overlap of
 one proposal, and the lowest accepted proposal wins, so the outcome is that of trying them in order.
-The CPU is a block of one thread.
+The CPU is a block of one thread; ``place_overlap_cuda.py`` compiles the same functions for CUDA.
 
 Occupancy is (D, words + 1, H) uint64 a volume: bit rows as in ``records.py``, with a spare word.
 """
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -32,31 +31,6 @@ _Z, _Y, _X = int(Placed.Z), int(Placed.Y), int(Placed.X)
 _ACCEPTED, _PROPOSALS = int(Placed.ACCEPTED), int(Placed.PROPOSALS)
 
 
-@device
-def rank_by_volume(boxes, orientations, n, objects):
-    """Place of object n when sorted by voxels, largest first; of equals, the later one first."""
-    voxels, rank = boxes[n * orientations, _VOXELS], 0
-    for other in range(objects):
-        others = boxes[other * orientations, _VOXELS]
-        if others > voxels or (others == voxels and other > n):
-            rank += 1
-    return rank
-
-
-@device
-def propose(boxes, orientations, n, attempt, seed, index, depth, height, width):
-    """The variant and corner (variant, z, y, x) of an object's proposal, its box inside the volume."""
-    w0, w1, w2, w3 = random_words(seed, index, _STREAM, n * DRAWS + attempt)
-    variant = n * orientations + bounded(w0, 0, orientations - 1)
-    box = boxes[variant]
-    return (
-        variant,
-        bounded(w1, 0, depth - box[_DEPTH]),
-        bounded(w2, 0, height - box[_HEIGHT]),
-        bounded(w3, 0, width - box[_WIDTH]),
-    )
-
-
 def build(jit: Any, count_bits: Any, synchronize: Any, add: Any, keep_least: Any) -> Any:
     """Compile the placement of one volume for a target.
 
@@ -66,6 +40,29 @@ def build(jit: Any, count_bits: Any, synchronize: Any, add: Any, keep_least: Any
         synchronize: waits for all threads of the block.
         add, keep_least: ``(array, i, value)``, atomic in the block.
     """
+
+    @jit
+    def rank_by_volume(boxes, orientations, n, objects):
+        """Place of object n when sorted by voxels, largest first; of equals, the later one first."""
+        voxels, rank = boxes[n * orientations, _VOXELS], 0
+        for other in range(objects):
+            others = boxes[other * orientations, _VOXELS]
+            if others > voxels or (others == voxels and other > n):
+                rank += 1
+        return rank
+
+    @jit
+    def propose(boxes, orientations, n, attempt, seed, index, depth, height, width):
+        """The variant and corner (variant, z, y, x) of an object's proposal, its box inside the volume."""
+        w0, w1, w2, w3 = random_words(seed, index, _STREAM, n * DRAWS + attempt)
+        variant = n * orientations + bounded(w0, 0, orientations - 1)
+        box = boxes[variant]
+        return (
+            variant,
+            bounded(w1, 0, depth - box[_DEPTH]),
+            bounded(w2, 0, height - box[_HEIGHT]),
+            bounded(w3, 0, width - box[_WIDTH]),
+        )
 
     @jit
     def overlap(box, slices, rows, occupied, z, y, x, lane, lanes, limit):
@@ -223,44 +220,3 @@ def place_overlap(
             boxes[b], slices[b], rows[b], occupied[b], orientations, width, ratio, tries, legacy,
             seed, indices[b], placed[b], 0, 1, 1, shared,
         )  # fmt: skip
-
-
-THREADS, LANES = 256, 32
-
-
-@functools.cache
-def cuda_place_overlap() -> Any:
-    """The same kernel for CUDA: launch it as ``[B, THREADS]``, a block a volume."""
-    from numba import cuda, int64
-
-    @cuda.jit(device=True)
-    def synchronize():
-        cuda.syncthreads()
-
-    @cuda.jit(device=True)
-    def add(array, i, value):
-        cuda.atomic.add(array, i, value)
-
-    @cuda.jit(device=True)
-    def keep_least(array, i, value):
-        cuda.atomic.min(array, i, value)
-
-    @cuda.jit(device=True)
-    def count_bits(word):
-        return cuda.popc(word)
-
-    place_volume = build(cuda.jit(device=True), count_bits, synchronize, add, keep_least)
-
-    @cuda.jit
-    def place_overlap(
-        boxes, slices, rows, occupied, orientations, width, ratio, tries, legacy, seed, indices,
-        placed,
-    ):  # fmt: skip
-        shared = cuda.shared.array(1 + THREADS // LANES, int64)
-        b = cuda.blockIdx.x
-        place_volume(
-            boxes[b], slices[b], rows[b], occupied[b], orientations, width, ratio, tries, legacy,
-            seed, indices[b], placed[b], cuda.threadIdx.x, cuda.blockDim.x, LANES, shared,
-        )  # fmt: skip
-
-    return place_overlap

@@ -11,7 +11,7 @@ from synthgen.backend.base import Array, workspace
 from synthgen.backend.launches import Grid, constants, run
 from synthgen.backend.plan import Plan
 from synthgen.backend.source import kernel_source
-from synthgen.kernels.place_overlap import THREADS, cuda_place_overlap
+from synthgen.kernels.place_overlap_cuda import THREADS, place_overlap
 
 # -fmad=false: a fused a * b + c rounds once, the CPU's twin twice.
 _OPTIONS = ("-std=c++17", "-fmad=false")
@@ -84,4 +84,4 @@ def _place(*args: Any) -> None:
         for arg in args
     ]
     volumes = len(args[-1])
-    cuda_place_overlap()[volumes, THREADS, stream](*arrays)
+    place_overlap[volumes, THREADS, stream](*arrays)

@@ -1,0 +1,102 @@
+"""The CUDA build of the placement: in Numba's simulator, and compiled without a device."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from synthgen.recipe import load_recipe
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("numba_cuda") is None, reason="numba-cuda is not installed"
+)
+
+TURNS = ("stay", "upside_down", "side_1", "side_2", "side_3", "side_4")
+RECIPES = {
+    "own": ("avs-db", {"shapes__objects": 8}),
+    "legacy": ("avs-db-legacy", {"shapes__objects": 8}),
+    "turned": ("avs-db", {"shapes__objects": 5, "shapes__orientations": TURNS}),
+    "crowded": ("avs-db-no-overlap", {"shapes__objects": 12, "placement__tries": 5}),
+}
+
+
+def run(script, *arguments, **environment):
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    done = subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+SIMULATE = """
+import sys
+import numpy as np
+from synthgen.kernels.place_overlap_cuda import place_overlap
+
+inputs = dict(np.load(sys.argv[1]))
+scalars = [inputs.pop(key).item() for key in ("orientations", "width", "ratio", "tries", "legacy")]
+tables = [inputs[key] for key in ("boxes", "slices", "rows", "occupied")]
+count, seed = len(inputs["indices"]), inputs["seed"][()]
+place_overlap[count, int(sys.argv[2])](*tables, *scalars, seed, inputs["indices"], inputs["placed"])
+np.savez(sys.argv[1], placed=inputs["placed"], occupied=inputs["occupied"])
+"""
+
+
+@pytest.mark.parametrize(("name", "threads"), [*((name, 64) for name in RECIPES), ("own", 32)])
+def test_simulated_block_places_as_the_cpu_does(name, threads, tmp_path):
+    from synthgen.backend import Plan
+    from synthgen.backend.cpu import CpuBackend
+
+    builtin, changes = RECIPES[name]
+    plan = Plan.of(load_recipe(builtin).at_shape((17, 33, 19)).replace(**changes))
+    backend, index = CpuBackend(plan, threads=1), np.array([5], np.uint64)
+    image, label = (np.empty((1, *plan.shape), np.uint8) for _ in range(2))
+    placed = np.empty((1, plan.shapes.objects, 7), np.int32)
+    backend.fill(7, index, image, label, placed)
+    work, file = backend._local.workspace, tmp_path / "placement.npz"
+    np.savez(
+        file, boxes=work["boxes"], slices=work["slices"], rows=work["labels"],
+        occupied=np.full_like(work["occupied"], 77), placed=np.full_like(placed, -1),
+        orientations=len(plan.shapes.orientations), width=plan.shape[2], ratio=plan.ratio,
+        tries=plan.tries, legacy=plan.legacy, seed=np.uint64(7), indices=index,
+    )  # fmt: skip
+    run(SIMULATE, file, threads, NUMBA_ENABLE_CUDASIM="1")
+    simulated = np.load(file)
+    np.testing.assert_array_equal(simulated["placed"], placed)
+    np.testing.assert_array_equal(simulated["occupied"], work["occupied"])
+
+
+COMPILE = """
+import sys
+from types import SimpleNamespace
+from numba import cuda, types
+from synthgen.kernels.place_overlap_cuda import place_overlap
+
+cc = (int(sys.argv[1]), 0)
+# Numba asks the device for its capability when it compiles what a kernel calls.
+type(place_overlap).compile_device.__globals__["get_current_device"] = lambda: SimpleNamespace(
+    compute_capability=cc
+)
+array = lambda dtype, dimensions: types.Array(dtype, dimensions, "C")
+signature = (
+    array(types.int32, 3), array(types.int32, 4), array(types.uint64, 3), array(types.uint64, 4),
+    types.int64, types.int64, types.int64, types.int64, types.boolean, types.uint64,
+    array(types.uint64, 1), array(types.int32, 3),
+)
+print(cuda.compile(place_overlap.py_func, signature, cc=cc, output="ptx", abi="numba")[0])
+"""
+
+
+@pytest.mark.parametrize("major", [8, 9])
+def test_compiled_placement_is_integer_only_and_keeps_to_registers(major):
+    pytest.importorskip("nvidia.cu13", reason="the wheel nvidia-nvvm is not installed")
+    ptx = run(COMPILE, major)
+    assert f".target sm_{major}0" in ptx
+    assert re.findall(r"\.(?:f16|f32|f64)\b", ptx) == []
+    assert ".local" not in ptx
+    assert "bar.sync" in ptx
