@@ -16,55 +16,88 @@ _OBJECT, _VARIANT, _ACCEPTED = int(Placed.OBJECT), int(Placed.VARIANT), int(Plac
 _Z, _Y, _X = int(Placed.Z), int(Placed.Y), int(Placed.X)
 
 
-@intrinsic(prefer_literal=True)
-def _select(typing_context, array, start, bits, value, lanes):
-    """``array[start + i] = value`` where bit i is set, for i < lanes."""
-    width = lanes.literal_value
+def _vector_codegen(lanes, merge):
+    """Write ``lanes`` elements at once; ``merge(builder, mask, splat, values, load)`` makes them."""
 
     def codegen(context, builder, signature, arguments):
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         element = data.type.pointee
-        vector = ir.VectorType(element, width)
-        mask = builder.bitcast(
-            builder.trunc(arguments[2], ir.IntType(width)), ir.VectorType(ir.IntType(1), width)
-        )
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width)
-        single = builder.insert_element(
-            ir.Constant(vector, ir.Undefined), arguments[3], ir.Constant(ir.IntType(32), 0)
-        )
-        values = builder.shuffle_vector(single, single, zeros)
+        vector, align = ir.VectorType(element, lanes), context.get_abi_sizeof(element)
+        order = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+
+        def splat(value):
+            first = ir.Constant(ir.IntType(32), 0)
+            single = builder.insert_element(ir.Constant(vector, ir.Undefined), value, first)
+            return builder.shuffle_vector(single, single, order)
+
+        bits = builder.trunc(arguments[2], ir.IntType(lanes))
+        mask = builder.bitcast(bits, ir.VectorType(ir.IntType(1), lanes))
         address = builder.bitcast(builder.gep(data, [arguments[1]]), vector.as_pointer())
-        align = context.get_abi_sizeof(element)
-        old = builder.load(address, align=align)
-        builder.store(builder.select(mask, values, old), address, align=align)
+        on, off = merge(splat, arguments, lambda: builder.load(address, align=align))
+        builder.store(builder.select(mask, on, off), address, align=align)
         return context.get_dummy_value()
 
-    return types.void(array, types.int64, types.uint64, array.dtype, lanes), codegen
+    return codegen
+
+
+@intrinsic(prefer_literal=True)
+def _paint(typing_context, array, start, bits, value, lanes):
+    """``array[start + i] = value`` where bit i is set, for i < lanes."""
+
+    def merge(splat, arguments, load):
+        return splat(arguments[3]), load()
+
+    signature = types.void(array, types.int64, types.uint64, array.dtype, lanes)
+    return signature, _vector_codegen(lanes.literal_value, merge)
+
+
+@intrinsic(prefer_literal=True)
+def _write(typing_context, array, start, bits, high, low, lanes):
+    """``array[start + i] = high if bit i is set else low``, for i < lanes."""
+
+    def merge(splat, arguments, load):
+        return splat(arguments[3]), splat(arguments[4])
+
+    signature = types.void(array, types.int64, types.uint64, array.dtype, array.dtype, lanes)
+    return signature, _vector_codegen(lanes.literal_value, merge)
 
 
 @device
 def paint_word(array, at, bits, value, count):
     """``array[at + i] = value`` where bit i is set, for i < count <= 64; nothing beyond is touched."""
     if count == 64:
-        _select(array, at, bits, value, 64)
+        _paint(array, at, bits, value, 64)
         return
     if count & 32:
-        _select(array, at, bits, value, 32)
+        _paint(array, at, bits, value, 32)
         at, bits = at + 32, bits >> np.uint64(32)
     if count & 16:
-        _select(array, at, bits, value, 16)
+        _paint(array, at, bits, value, 16)
         at, bits = at + 16, bits >> np.uint64(16)
-    if count & 8:
-        _select(array, at, bits, value, 8)
-        at, bits = at + 8, bits >> np.uint64(8)
-    for i in range(count & 7):
+    for i in range(count & 15):
         if (bits >> np.uint64(i)) & ONE:
             array[at + i] = value
 
 
 @device
+def write_word(array, at, bits, high, low, count):
+    """``array[at + i] = high if bit i is set else low``, for i < count <= 64."""
+    if count == 64:
+        _write(array, at, bits, high, low, 64)
+        return
+    if count & 32:
+        _write(array, at, bits, high, low, 32)
+        at, bits = at + 32, bits >> np.uint64(32)
+    if count & 16:
+        _write(array, at, bits, high, low, 16)
+        at, bits = at + 16, bits >> np.uint64(16)
+    for i in range(count & 15):
+        array[at + i] = high if (bits >> np.uint64(i)) & ONE else low
+
+
+@device
 def _paint_slice(
-    box, record, k, labels, lines, y, x, value, height, width, slice_label, slice_start, canvas
+    box, record, k, labels, lines, y, x, value, height, width, slice_label, canvas
 ):
     """Paint slice k of a variant with its corner at (y, x); its contour goes to the canvas."""
     rows, words = box[_HEIGHT], (np.int64(box[_WIDTH]) + 63) >> 6
@@ -82,13 +115,11 @@ def _paint_slice(
                 line |= (lines[at - rows + row] >> ONE) >> (SIXTY_THREE - shift)
             canvas[word * height + y + row] |= line
             if label != ZERO:
-                paint_word(
-                    slice_label, slice_start + (y + row) * width + 64 * word, label, value, count
-                )
+                paint_word(slice_label, (y + row) * width + 64 * word, label, value, count)
 
 
 @kernel
-def paint_contour(objects, placed, boxes, slices, labels, lines, low, high, image, label):
+def paint_contour(objects, placed, boxes, slices, labels, lines, low, high, image, label, width):
     """Paint the placed objects of each volume, the later over the earlier.
 
     Args:
@@ -98,19 +129,20 @@ def paint_contour(objects, placed, boxes, slices, labels, lines, low, high, imag
         slices: (B, N * K, S, Slice.SIZE) int32.
         labels, lines: (B, N * K, R) uint64 arena.
         low, high: bit patterns of the image off and on a contour.
-        image: (B, D, H, W) unsigned bit patterns, out.
-        label: (B, D, H, W) uint8 or uint16, out.
+        image: (B, D, H * W) unsigned bit patterns, out.
+        label: (B, D, H * W) uint8 or uint16, out.
+        width: W.
     """
-    _, depth, height, width = label.shape
-    words = (width + 63) >> 6
+    _, depth, area = label.shape
+    height, words = area // width, (width + 63) >> 6
     canvas = np.empty(words * height, np.uint64)
     for b in range(label.shape[0]):
-        flat_label, flat_image = label[b].reshape(-1), image[b].reshape(-1)
         for z in range(depth):
-            start = z * height * width
-            flat_label[start : start + height * width] = 0
-            flat_image[start : start + height * width] = low
-            canvas[:] = ZERO
+            slice_label, slice_image = label[b, z], image[b, z]
+            for i in range(area):
+                slice_label[i] = 0
+            for i in range(words * height):
+                canvas[i] = ZERO
             for rank in range(placed.shape[1]):
                 place = placed[b, rank]
                 variant = place[_VARIANT]
@@ -123,12 +155,12 @@ def paint_contour(objects, placed, boxes, slices, labels, lines, low, high, imag
                     box, slices[b, variant, k], k, labels[b, variant], lines[b, variant],
                     np.int64(place[_Y]), np.int64(place[_X]),
                     label.dtype.type(objects[b, place[_OBJECT], _LABEL]),
-                    height, width, flat_label, start, canvas,
+                    height, width, slice_label, canvas,
                 )  # fmt: skip
             for word in range(words):
                 count = min(width - 64 * word, 64)
                 for y in range(height):
-                    paint_word(
-                        flat_image, start + y * width + 64 * word, canvas[word * height + y],
-                        high, count,
+                    write_word(
+                        slice_image, y * width + 64 * word, canvas[word * height + y],
+                        high, low, count,
                     )  # fmt: skip

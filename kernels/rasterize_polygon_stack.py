@@ -236,7 +236,7 @@ def _rasterize_slice(
 
 @kernel
 def rasterize_polygon_stack(
-    objects, orientations, label_radius, line_radius, label_discs, line_discs,
+    objects, orientations, side_high, label_radius, line_radius, label_discs, line_discs,
     boxes, slices, labels, lines,
 ):  # fmt: skip
     """Rasterize the first variant of each object.
@@ -244,6 +244,7 @@ def rasterize_polygon_stack(
     Args:
         objects: (B, N, P) int32, columns ``Object``.
         orientations: K, variants an object.
+        side_high: most rows and columns of a slice.
         label_radius, line_radius: 1/64 voxel, half the width of what an edge adds to the label
             and to the contour.
         label_discs, line_discs: (64 * multiple of 8,) int64: half-width in 1/64 voxel of a disc
@@ -254,8 +255,7 @@ def rasterize_polygon_stack(
         labels, lines: (B, N * K, R) uint64 arena, out: words as described in ``records.py``.
     """
     vy, vx = np.empty(VERTICES_MAX + 1, np.int64), np.empty(VERTICES_MAX + 1, np.int64)
-    side = np.int64(objects[:, :, _BOX].max())
-    scratch = np.empty(3 * ((side + 63) >> 6) * (side + 2 * _PAD), np.uint64)
+    scratch = np.empty(3 * ((side_high + 63) >> 6) * (side_high + 2 * _PAD), np.uint64)
     for b in range(objects.shape[0]):
         for n in range(objects.shape[1]):
             row, variant = objects[b, n], n * orientations

@@ -19,11 +19,11 @@ def uniform_noise(low, high, value, levels, seed, indices, image):
         levels: (value + high,) bit patterns of the intensities 0, 1, ...
         seed: uint64.
         indices: (B,) uint64 volume indices.
-        image: (B, D, H, W) unsigned bit patterns, in and out. Voxel i, counted z y x, uses word
+        image: (B, D * H * W) unsigned bit patterns, in and out. Voxel i, counted z y x, uses word
             i % 4 of draw i // 4.
     """
     for b in range(image.shape[0]):
-        flat = image[b].reshape(-1)
+        flat = image[b]
         word, _, _, _ = random_words(seed, indices[b], _AMPLITUDE, 0)
         amplitude = np.uint64(bounded(word, low, high))
         for start in range(0, flat.size, 4):

@@ -1,9 +1,10 @@
-"""What all recipe settings have in common: strict types, ranges, lengths that scale, one-line errors."""
+"""What all recipe settings share: strict types, ranges, lengths that scale, one-line errors."""
 
 from fractions import Fraction
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, ValidationError
+from pydantic_core import ErrorDetails
 
 Int = Annotated[int, Strict()]
 Shape = tuple[Int, Int, Int]
@@ -26,7 +27,7 @@ FloatRange = Annotated[tuple[float, float], AfterValidator(_ordered)]
 
 
 class RecipeError(ValueError):
-    """A recipe, or a change to one, that breaks a rule: one line with the field, the rule, the value."""
+    """A recipe, or a change to one, breaks a rule: one line with field, rule and value."""
 
 
 class Settings(BaseModel):
@@ -35,7 +36,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def scaled(self, factor: Fraction) -> Self:
-        """Settings with every length (voxels) multiplied by ``factor``; whole lengths are cut down."""
+        """Settings with every length (voxels) times ``factor``; whole lengths are cut down."""
         return self
 
 
@@ -48,14 +49,61 @@ def scale_range(value: tuple[int, int], factor: Fraction) -> tuple[int, int]:
     return scale_length(value[0], factor), scale_length(value[1], factor)
 
 
-def one_line(error: ValidationError) -> str:
-    """The first broken rule of a validation as ``field: rule, got value``."""
-    details = error.errors(include_url=False)
+_SHOULD_BE = "Input should be "
+_SHOWN = 80
+_RULES = {
+    "extra_forbidden": "unknown key",
+    "invalid_key": "keys must be text",
+    "model_type": "must be a mapping of settings",
+    "tuple_type": "must be a list",
+    "too_short": "needs {min_length} or more entries",
+    "too_long": "needs {max_length} or fewer entries",
+}
+
+
+def one_line(error: ValidationError, values: Any) -> str:
+    """The first broken rule of a validation of ``values`` as ``field: rule, got value``."""
+    found: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
+    for detail in error.errors(include_url=False):
+        found.setdefault(_path(detail, values), []).append(detail)
+    path, details = next(iter(found.items()))
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return _describe(".".join(map(str, path)), details) + more
+
+
+def _path(detail: ErrorDetails, values: Any) -> tuple[int | str, ...]:
+    """Where the value stands in the recipe: pydantic's location without the names of types."""
+    path: list[int | str] = []
+    for part in detail["loc"]:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            continue
+        path.append(part)
+    if detail["type"] == "missing":
+        path.append(detail["loc"][-1])
+    return tuple(path)
+
+
+def _describe(field: str, details: list[ErrorDetails]) -> str:
+    """One broken field; the choices of a union are broken together."""
     first = details[0]
-    field = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = "unknown key"
-    got = "" if first["type"] == "missing" or not field else f", got {first['input']!r}"
-    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return f"{field}: {message}{got}{more}" if field else f"{message}{more}"
+    kind, value, message = first["type"], first["input"], first["msg"]
+    if kind == "missing":
+        return f"{field}: missing"
+    if kind == "value_error":
+        message = message.removeprefix("Value error, ")
+        if isinstance(value, dict):  # a check of a whole stage, which names its field and value
+            return f"{field}.{message}" if field else message
+    elif kind in _RULES:
+        message = _RULES[kind].format(**first.get("ctx", {}))
+    elif message.startswith(_SHOULD_BE):
+        rules = dict.fromkeys(detail["msg"].removeprefix(_SHOULD_BE) for detail in details)
+        message = "must be " + " or ".join(rules)
+    return f"{field}: {message}, got {_show(value)}"
+
+
+def _show(value: Any) -> str:
+    """A value as YAML would show it: tuples as lists, long ones cut."""
+    text = " ".join(str(list(value) if isinstance(value, tuple) else repr(value)).split())
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

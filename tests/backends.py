@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from synthgen.backend.base import workspace
-from synthgen.backend.launches import constants, run
+from synthgen.backend.launches import constants, stages
 from synthgen.kernels.place_overlap import place_overlap
 from tests.host_cuda import HostKernel
 
@@ -35,14 +35,15 @@ class HostCudaBackend:
         return array
 
     def fill(self, seed, indices, image, label, placed):
-        patterns = image.view(self.plan.contour.levels.dtype)
         work = workspace(self.plan, len(indices), np)
         for array in work.values():  # what a kernel must not rely on
             array.view(np.uint8).fill(0xA5)
-        run(
+        patterns = image.view(self.plan.contour.levels.dtype)
+        for stage in stages(
             self.plan, self._tables, work, seed, indices, patterns, label, placed, self._launch,
             self._place,
-        )  # fmt: skip
+        ):  # fmt: skip
+            stage.run()
 
     def _launch(self, name, grid, threads, args, shared, defines):
         kernel = HostKernel(name, sanitize=self._sanitize, **defines)

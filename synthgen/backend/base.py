@@ -1,6 +1,7 @@
 """What every backend offers, and the workspace that its kernels share."""
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,13 @@ from synthgen.backend.plan import Plan
 from synthgen.kernels.records import Box, Placed, Slice
 
 Array = Any  # numpy.ndarray, or cupy.ndarray on CUDA
+
+
+class Stage(NamedTuple):
+    """One kernel of a batch, ready to run."""
+
+    name: str
+    run: Callable[[], None]
 
 
 class Backend(Protocol):
@@ -33,6 +41,16 @@ class Backend(Protocol):
             label: (B, D, H, W) of the plan's label type, likewise.
             placed: (B, N, Placed.SIZE) int32, likewise.
         """
+        ...
+
+    def stages(
+        self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
+    ) -> list[Stage]:
+        """The kernels that ``fill`` runs for one batch, in order, for a benchmark to time."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until all that was started is done."""
         ...
 
     def numpy(self, array: Array) -> npt.NDArray[Any]:

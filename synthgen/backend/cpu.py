@@ -3,12 +3,13 @@
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from synthgen.backend.base import Array, workspace
+from synthgen.backend.base import Array, Stage, workspace
 from synthgen.backend.plan import Plan
 from synthgen.kernels.paint_contour import paint_contour
 from synthgen.kernels.place_overlap import place_overlap
@@ -35,14 +36,16 @@ class CpuBackend:
     def numpy(self, array: Array) -> npt.NDArray[Any]:
         return np.asarray(array)
 
+    def synchronize(self) -> None:
+        """Nothing runs on once a call has returned."""
+
     def fill(
         self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
     ) -> None:
-        patterns = image.view(self.plan.contour.levels.dtype)
-
         def one(b: int) -> None:
             only = slice(b, b + 1)
-            self._volume(np.uint64(seed), indices[only], patterns[only], label[only], placed[only])
+            for stage in self.stages(seed, indices[only], image[only], label[only], placed[only]):
+                stage.run()
 
         if self.threads == 1 or len(indices) == 1:
             for b in range(len(indices)):
@@ -55,35 +58,54 @@ class CpuBackend:
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="synthgen")
         return self._pool
 
-    def _volume(
-        self, seed: np.uint64, index: Array, image: Array, label: Array, placed: Array
-    ) -> None:
-        """Make one volume; every array has a leading axis of length 1."""
+    def _workspace(self) -> dict[str, Array]:
+        """Tables and arena of this thread, for one volume."""
         if not hasattr(self._local, "workspace"):
             self._local.workspace = workspace(self.plan, 1, np)
-        plan, shapes, contour, work = self.plan, self.plan.shapes, self.plan.contour, self._local.workspace
-        boxes, slices, labels, lines = (work[key] for key in ("boxes", "slices", "labels", "lines"))
-        orientations = len(shapes.orientations)
-        sample_polygon_stack(
-            shapes.settings, shapes.xy_vertices, shapes.z_rules, seed, index, orientations,
-            work["objects"], boxes,
+        return self._local.workspace
+
+    def stages(
+        self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
+    ) -> list[Stage]:
+        """The kernels of one volume; every array has a leading axis of length 1."""
+        work, plan = self._workspace(), self.plan
+        shapes, contour, orientations = plan.shapes, plan.contour, len(plan.shapes.orientations)
+        depth, height, width = plan.shape
+        objects, boxes, slices = work["objects"], work["boxes"], work["slices"]
+        labels, lines, key = work["labels"], work["lines"], np.uint64(seed)
+        patterns = image.view(contour.levels.dtype)
+        flat = (1, depth, height * width)
+
+        sample = partial(
+            sample_polygon_stack, shapes.settings, shapes.xy_vertices, shapes.z_rules, key, indices,
+            orientations, objects, boxes,
         )  # fmt: skip
-        rasterize_polygon_stack(
-            work["objects"], orientations, contour.label_radius, contour.line_radius,
-            contour.label_discs, contour.line_discs, boxes, slices, labels, lines,
+        rasterize = partial(
+            rasterize_polygon_stack, objects, orientations, shapes.side, contour.label_radius,
+            contour.line_radius, contour.label_discs, contour.line_discs, boxes, slices, labels,
+            lines,
         )  # fmt: skip
-        if orientations > 1:
-            turn(shapes.orientations, boxes, slices, labels, lines)
-        place_overlap(
-            boxes, slices, labels, work["occupied"], orientations, plan.shape[2], plan.ratio,
-            plan.tries, plan.legacy, seed, index, placed,
+        place = partial(
+            place_overlap, boxes, slices, labels, work["occupied"], orientations, width, plan.ratio,
+            plan.tries, plan.legacy, key, indices, placed,
         )  # fmt: skip
-        paint_contour(
-            work["objects"], placed, boxes, slices, labels, lines,
-            contour.levels[0], contour.levels[contour.value], image, label,
+        paint = partial(
+            paint_contour, objects, placed, boxes, slices, labels, lines, contour.levels[0],
+            contour.levels[contour.value], patterns.reshape(flat), label.reshape(flat), width,
         )  # fmt: skip
-        if plan.noisy:
-            uniform_noise(*contour.noise, contour.value, contour.levels, seed, index, image)
+        noise = partial(
+            uniform_noise, *contour.noise, contour.value, contour.levels, key, indices,
+            patterns.reshape(1, -1),
+        )  # fmt: skip
+        turned = partial(turn, shapes.orientations, boxes, slices, labels, lines)
+        return [
+            Stage("sample", sample),
+            Stage("rasterize", rasterize),
+            *([Stage("turn", turned)] if orientations > 1 else []),
+            Stage("place", place),
+            Stage("paint", paint),
+            *([Stage("noise", noise)] if plan.noisy else []),
+        ]
 
 
 def available_cores() -> int:

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import cuda as numba_cuda
 
-from synthgen.backend.base import Array, workspace
-from synthgen.backend.launches import Grid, constants, run
+from synthgen.backend.base import Array, Stage, workspace
+from synthgen.backend.launches import Grid, constants, stages
 from synthgen.backend.plan import Plan
 from synthgen.backend.source import kernel_source
 from synthgen.kernels.place_overlap_cuda import THREADS, place_overlap
@@ -42,23 +42,31 @@ class CudaBackend:
     def fill(
         self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
     ) -> None:
-        patterns = image.view(self.plan.contour.levels.dtype)
-        on_device = cupy.asarray(indices)
         start, size = 0, len(indices)
         while start < len(indices):
             part = slice(start, start + size)
             try:
-                work = workspace(self.plan, len(indices[part]), cupy)
+                queue = self.stages(seed, indices[part], image[part], label[part], placed[part])
             except MemoryError:
                 if size == 1:
                     raise
                 size = (size + 1) // 2
                 continue
-            run(
-                self.plan, self._tables, work, seed, on_device[part], patterns[part], label[part],
-                placed[part], _launch, _place,
-            )  # fmt: skip
+            for stage in queue:
+                stage.run()
             start += size
+
+    def stages(
+        self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
+    ) -> list[Stage]:
+        return stages(
+            self.plan, self._tables, workspace(self.plan, len(indices), cupy), seed,
+            cupy.asarray(indices), image.view(self.plan.contour.levels.dtype), label, placed,
+            _launch, _place,
+        )  # fmt: skip
+
+    def synchronize(self) -> None:
+        cupy.cuda.get_current_stream().synchronize()
 
 
 @cupy.memoize(for_each_device=True)

@@ -1,12 +1,13 @@
 """The CUDA launch sequence of a batch: six launches at most, whatever the batch."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from synthgen.backend.base import Array
+from synthgen.backend.base import Array, Stage
 from synthgen.backend.plan import Plan
 
 Grid = tuple[int, int, int]
@@ -32,7 +33,7 @@ def constants(plan: Plan, upload: Callable[[npt.NDArray[Any]], Array]) -> dict[s
     }
 
 
-def run(
+def stages(
     plan: Plan,
     tables: dict[str, Array],
     work: dict[str, Array],
@@ -43,8 +44,8 @@ def run(
     placed: Array,
     launch: Launch,
     place: Place,
-) -> None:
-    """Queue all kernels of a batch.
+) -> list[Stage]:
+    """The kernels of a batch in their order; each call queues one.
 
     Args:
         plan: sizes.
@@ -67,16 +68,16 @@ def run(
     boxes, slices, labels, lines = (work[key] for key in ("boxes", "slices", "labels", "lines"))
     slices_high, rows_high = np.int32(shapes.slices), np.int64(shapes.rows)
 
-    launch(
-        "sample_polygon_stack", (-(-count * objects // 64), 1, 1), 64,
+    sample = partial(
+        launch, "sample_polygon_stack", (-(-count * objects // 64), 1, 1), 64,
         (
             tables["settings"], tables["xy_vertices"], tables["z_rules"], np.uint64(seed), indices,
             np.int32(orientations), work["objects"], boxes,
             np.int32(count), np.int32(objects), np.int32(shapes.columns),
         ), 0, {},
     )  # fmt: skip
-    launch(
-        "rasterize_polygon_stack", (shapes.depth, objects, count), 128,
+    rasterize = partial(
+        launch, "rasterize_polygon_stack", (shapes.depth, objects, count), 128,
         (
             work["objects"], np.int32(orientations), np.int32(contour.label_radius),
             np.int32(contour.line_radius), tables["label_discs"], tables["line_discs"], boxes,
@@ -85,20 +86,19 @@ def run(
             slices_high, rows_high,
         ), 24 * shapes.side * ((shapes.side + 63) // 64), {},
     )  # fmt: skip
-    if orientations > 1:
-        launch(
-            "turn", (shapes.slices, plan.variants, count), 128,
-            (
-                tables["orientations"], boxes, slices, labels, lines, np.int32(orientations),
-                np.int32(plan.variants), slices_high, rows_high,
-            ), 0, {},
-        )  # fmt: skip
-    place(
-        boxes, slices, labels, work["occupied"], orientations, width, plan.ratio, plan.tries,
-        plan.legacy, np.uint64(seed), indices, placed,
+    turn = partial(
+        launch, "turn", (shapes.slices, plan.variants, count), 128,
+        (
+            tables["orientations"], boxes, slices, labels, lines, np.int32(orientations),
+            np.int32(plan.variants), slices_high, rows_high,
+        ), 0, {},
     )  # fmt: skip
-    launch(
-        "paint_contour", (depth, count, 1), 256,
+    place_all = partial(
+        place, boxes, slices, labels, work["occupied"], orientations, width, plan.ratio,
+        plan.tries, plan.legacy, np.uint64(seed), indices, placed,
+    )  # fmt: skip
+    paint = partial(
+        launch, "paint_contour", (depth, count, 1), 256,
         (
             work["objects"], placed, boxes, slices, labels, lines,
             np.uint32(contour.levels[0]), np.uint32(contour.levels[contour.value]), image, label,
@@ -106,12 +106,19 @@ def run(
             rows_high, np.int32(depth), np.int32(height), np.int32(width),
         ), 0, types,
     )  # fmt: skip
-    if plan.noisy:
-        voxels = depth * height * width
-        launch(
-            "uniform_noise", (-(-voxels // 1024), count, 1), 256,
-            (
-                np.int32(contour.noise[0]), np.int32(contour.noise[1]), np.int32(contour.value),
-                tables["levels"], np.uint64(seed), indices, image, np.int64(voxels),
-            ), 0, {"IMAGE_TYPE": types["IMAGE_TYPE"]},
-        )  # fmt: skip
+    voxels = depth * height * width
+    noise = partial(
+        launch, "uniform_noise", (-(-voxels // 1024), count, 1), 256,
+        (
+            np.int32(contour.noise[0]), np.int32(contour.noise[1]), np.int32(contour.value),
+            tables["levels"], np.uint64(seed), indices, image, np.int64(voxels),
+        ), 0, {"IMAGE_TYPE": types["IMAGE_TYPE"]},
+    )  # fmt: skip
+    return [
+        Stage("sample", sample),
+        Stage("rasterize", rasterize),
+        *([Stage("turn", turn)] if orientations > 1 else []),
+        Stage("place", place_all),
+        Stage("paint", paint),
+        *([Stage("noise", noise)] if plan.noisy else []),
+    ]

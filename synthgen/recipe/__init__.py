@@ -33,5 +33,7 @@ def load_recipe(source: "Recipe | str | Path") -> Recipe:
         return Recipe.from_yaml((_BUILTIN / f"{name}.yaml").read_text())
     if not name.endswith((".yaml", ".yml")):
         known = ", ".join(builtin_names())
-        raise RecipeError(f"recipe: unknown name {name!r}; built in are {known}; or give a .yaml file")
+        raise RecipeError(
+            f"recipe: unknown name {name!r}; built in are {known}; or give a .yaml file"
+        )
     return Recipe.from_file(name)

@@ -4,8 +4,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 from fractions import Fraction
+from operator import index
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, SupportsIndex
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -68,9 +69,10 @@ class Recipe(Settings):
         if not isinstance(values, dict):
             raise RecipeError(f"a recipe is a mapping of fields, got {type(values).__name__}")
         try:
-            return cls.model_validate(values)
+            # Strict: "0.7" is no number and true is none; a list is YAML's tuple.
+            return cls.model_validate(_tuples(values), strict=True)
         except ValidationError as error:
-            raise RecipeError(one_line(error)) from None
+            raise RecipeError(one_line(error, values)) from None
 
     @classmethod
     def from_yaml(cls, text: str) -> Self:
@@ -85,15 +87,17 @@ class Recipe(Settings):
         """Read a YAML file; raises RecipeError, with the path."""
         try:
             return cls.from_yaml(Path(path).read_text())
-        except (RecipeError, OSError, UnicodeDecodeError) as error:
+        except (RecipeError, UnicodeDecodeError) as error:
             raise RecipeError(f"{path}: {error}") from None
+        except OSError as error:
+            raise RecipeError(f"{path}: {error.strerror}") from None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as stored in a data set's attributes."""
         return self.model_dump(mode="json")
 
     def to_yaml(self) -> str:
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None)
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None, width=100)
 
     def digest(self) -> str:
         """SHA-256 of what determines the voxels: canonical JSON without name and description."""
@@ -146,11 +150,20 @@ class Recipe(Settings):
         return len(self.class_names)
 
 
+def _tuples(values: Any) -> Any:
+    """The same values with tuples for lists."""
+    if isinstance(values, dict):
+        return {key: _tuples(value) for key, value in values.items()}
+    return tuple(map(_tuples, values)) if isinstance(values, list | tuple) else values
+
+
 def check_shape(shape: Sequence[int], name: str) -> Shape:
     """Return ``shape`` as (D, H, W), or raise ValueError naming the rule."""
-    sides = tuple(int(side) for side in shape)
-    if len(sides) != 3 or not all(SIDE_LOW <= side <= SIDE_HIGH for side in sides):
-        raise ValueError(
-            f"{name}: needs 3 sides (D, H, W) of {SIDE_LOW}..{SIDE_HIGH} voxels, got {list(shape)}"
-        )
-    return sides[0], sides[1], sides[2]
+    match tuple(shape):
+        case (SupportsIndex() as d, SupportsIndex() as h, SupportsIndex() as w):
+            sides = index(d), index(h), index(w)
+            if all(SIDE_LOW <= side <= SIDE_HIGH for side in sides):
+                return sides
+    raise ValueError(
+        f"{name}: needs 3 sides (D, H, W) of {SIDE_LOW}..{SIDE_HIGH} voxels, got {list(shape)}"
+    )

@@ -173,8 +173,8 @@ def _build(name: str, text: str, sanitize: bool) -> Path:
     )
     source = f"{_SHIM.read_text()}\n{body}\nHOST_CUDA_EXPORT({name})\n"
     digest = hashlib.sha256("\0".join([*flags, source]).encode()).hexdigest()[:24]
-    folder = user_cache_path("synthgen", ensure_exists=True) / "host_cuda"
-    folder.mkdir(exist_ok=True)
+    # Not the package's own cache, which may be emptied while a build runs.
+    folder = user_cache_path("synthgen-host-cuda", ensure_exists=True)
     built = folder / f"{name}-{digest}"
     if not built.exists():
         with tempfile.TemporaryDirectory(dir=folder) as work:

@@ -39,7 +39,7 @@ KERNELS: list[tuple[Any, tuple[Any, ...]]] = [
     ),
     (
         rasterize_polygon_stack.rasterize_polygon_stack,
-        (OBJECTS, I64, I64, I64, SETTINGS, SETTINGS, BOXES, SLICES, ARENA, ARENA),
+        (OBJECTS, I64, I64, I64, I64, SETTINGS, SETTINGS, BOXES, SLICES, ARENA, ARENA),
     ),
     (turn.turn, (SETTINGS, BOXES, SLICES, ARENA, ARENA)),
     (
@@ -51,7 +51,7 @@ KERNELS: list[tuple[Any, tuple[Any, ...]]] = [
             paint_contour.paint_contour,
             (
                 OBJECTS, PLACED, BOXES, SLICES, ARENA, ARENA, image, image,
-                volumes(image), volumes(label),
+                volumes(image), volumes(label), I64,
             ),
         )
         for image, label in (

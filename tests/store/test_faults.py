@@ -26,12 +26,14 @@ class FaultyOs:
         self.step, self.left, self.crash, self.code = step, k, crash, code
         self.calls = 0
         self.dead = False
+        self.log: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(os, name)
         return (lambda *args: self._call(name, function, args)) if name in STEPS else function
 
     def _call(self, name: str, function: Any, args: tuple[Any, ...]) -> Any:
+        self.log.append(name)
         if name == self.step:
             self.calls += 1
             if self.left == self.calls:
@@ -54,6 +56,20 @@ def calls_of(step: str, recipe: Recipe, out: Path, monkeypatch: pytest.MonkeyPat
         patch.setattr(commit_module, "os", counter)
         build_small(recipe, out, count=4)
     return counter.calls
+
+
+def test_a_shard_is_durable_before_its_line_is(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_small(recipe, tmp_path, part=(1, 3))
+    build_small(recipe, tmp_path, part=(2, 3))
+    watched = FaultyOs("write", 0)
+    monkeypatch.setattr(commit_module, "os", watched)
+    build_small(recipe, tmp_path, part=(3, 3))
+    whole_file = ["open", "write", "fsync", "replace", "open", "fsync"]
+    empty_manifest = [step for step in whole_file if step != "write"]
+    line = ["open", "write", "fsync"]
+    assert watched.log == [*empty_manifest, *whole_file, *whole_file, *line]
 
 
 @pytest.mark.parametrize("crash", [False, True], ids=["error", "crash"])

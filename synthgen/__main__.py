@@ -1,0 +1,5 @@
+"""``python -m synthgen``: the command line without its script."""
+
+from synthgen.cli import app
+
+app(prog_name="synthgen")

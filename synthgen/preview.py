@@ -1,0 +1,312 @@
+"""A montage of volumes: three planes of the image, and of the image under its labels."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+ROWS_MAX = 32
+
+# Okabe and Ito's colours, then those farthest from all before them (OKLab, the least distance of
+# normal, deuteranopic and protanopic vision) of middle lightness and chroma. Class 33 is 1 again.
+PALETTE = np.array(
+    [tuple(bytes.fromhex(colour)) for colour in
+     "E69F00 56B4E9 009E73 F0E442 0072B2 D55E00 CC79A7 4BFFF0 961E4B 8778FF 5AD296 964B00 004BC3 "
+     "B42D87 96D2FF 2DFFA5 F05A69 871E87 695AE1 5A87D2 F0C35A A54B5A F0B4D2 F087C3 00962D C3A569 "
+     "7896FF A56996 87B496 693CA5 87E187 694B69".split()],
+    np.uint8,
+)  # fmt: skip
+
+# Pixels.
+_TILE, _TILE_MAX = 256, 2048  # length of the longest side
+_MARGIN, _HEADER = 28, 78
+_GAP, _PLANE_GAP, _ROW_GAP = 4, 24, 20
+_SWATCH, _NAME_GAP, _ENTRY_GAP, _LEGEND_LINE = 16, 8, 28, 26
+_LARGE, _TEXT, _SMALL = 24, 20, 17
+_LEGEND_MAX = 64
+
+_PAPER, _INK, _GREY = (255, 255, 255), (32, 32, 36), (112, 112, 120)
+_FILL = 0.5  # opacity of a label; its outline is opaque
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One volume to draw.
+
+    Attributes:
+        image, label: (D, H, W).
+        index: its index in the data set.
+    """
+
+    image: npt.NDArray[Any]
+    label: npt.NDArray[np.unsignedinteger]
+    index: int
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """What a montage shows.
+
+    Attributes:
+        spacing: (z, y, x), mm.
+        class_names: by label value.
+    """
+
+    title: str
+    spacing: Sequence[float]
+    class_names: Sequence[str]
+    volumes: Sequence[Volume]
+
+
+class _Plane(NamedTuple):
+    """A plane of (z, y, x): the axis across it, the one up the page, and the one to the right."""
+
+    name: str
+    across: int
+    up: int
+    right: int
+
+
+# The axes grow toward the right, anterior and superior (RAS), so superior and anterior are up.
+_PLANES = (
+    _Plane("axial", across=0, up=1, right=2),
+    _Plane("coronal", across=1, up=0, right=2),
+    _Plane("sagittal", across=2, up=0, right=1),
+)
+
+
+def from_recipe(
+    recipe: Any,
+    indices: Sequence[int] | None = None,
+    *,
+    seed: int = 0,
+    shape: Sequence[int] | None = None,
+) -> Volumes:
+    """Make the volumes ``indices`` of a recipe, on the CPU: for a few it is the quicker start."""
+    from synthgen.engine import generate
+    from synthgen.recipe import load_recipe
+
+    recipe = load_recipe(recipe)
+    if shape is not None:
+        recipe = recipe.at_shape(shape)
+    chosen = _checked(range(3) if indices is None else indices)
+    volumes = [
+        Volume(image[0], label[0], int(index))
+        for batch in generate(recipe, seed=seed, indices=chosen, device="cpu")
+        for image, label, index in zip(batch.image, batch.label, batch.index, strict=True)
+    ]
+    title = _title(recipe.name, recipe.reference_shape, seed)
+    return Volumes(title, recipe.spacing, recipe.class_names, volumes)
+
+
+def from_store(path: str | Path, indices: Sequence[int] | None = None) -> Volumes:
+    """Read the volumes ``indices`` of a store; of several label maps, the first.
+
+    Raises:
+        ValueError: it is no store, or has no such volume.
+    """
+    import zarr
+
+    try:
+        group: Any = zarr.open_group(path, mode="r")  # of arrays, as stores are
+        images, labels = group["image"], group["label"]
+        names, spacing = group.attrs["class_names"], group.attrs["spacing"]
+        recipe, seed = group.attrs["recipe"]["name"], group.attrs["seed"]
+    except (KeyError, FileNotFoundError):
+        raise ValueError(f"{path}: not a store of labelled volumes") from None
+    count = images.shape[0]
+    chosen = _checked(range(min(3, count)) if indices is None else indices)
+    for index in chosen:
+        if index >= count:
+            raise ValueError(f"index: the store has volumes 0..{count - 1}, got {index}")
+    volumes = [
+        Volume(images[index, 0], labels[(index, 0) if labels.ndim == 5 else index], index)
+        for index in chosen
+    ]
+    return Volumes(_title(recipe, images.shape[2:], seed), spacing, names, volumes)
+
+
+def draw(content: Volumes) -> Image.Image:
+    """Draw a row for each volume, and below them the classes that occur in it."""
+    layout = _Layout.of(content)
+    planes = [_cut(volume) for volume in content.volumes]
+    legend = _legend(planes, content.class_names)
+    step, lines = _legend_grid(legend, layout.width - layout.lefts[0] - _MARGIN)
+    bottom = layout.top(len(planes))
+    page = Image.new("RGB", (layout.width, bottom + lines * _LEGEND_LINE + _MARGIN), _PAPER)
+    pen = ImageDraw.Draw(page)
+    pen.text((layout.lefts[0], _MARGIN), content.title, _INK, _font(_LARGE))
+    for plane, left in zip(_PLANES, layout.lefts, strict=True):
+        pen.text((left, layout.top(0) - 8), plane.name, _INK, _font(_TEXT), anchor="ls")
+    for row, volume in enumerate(content.volumes):
+        middle = layout.top(row) + layout.height // 2
+        pen.text((_MARGIN, middle), _caption(volume), _GREY, _font(_TEXT), anchor="lm")
+        for cut, left, size in zip(planes[row], layout.lefts, layout.sizes, strict=True):
+            grey, overlay = _pictures(cut, size)
+            top = middle - size[0] // 2
+            page.paste(Image.fromarray(grey), (left, top))
+            page.paste(Image.fromarray(overlay), (left + size[1] + _GAP, top))
+    for place, entry in enumerate(legend):
+        column, line = divmod(place, lines)
+        _draw_entry(pen, layout.lefts[0] + column * step, bottom + line * _LEGEND_LINE, entry)
+    return page
+
+
+class _Layout(NamedTuple):
+    """Where the planes stand, in pixels: sizes are (rows, columns)."""
+
+    sizes: list[tuple[int, int]]
+    lefts: list[int]
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, content: Volumes) -> "_Layout":
+        extent = np.array(content.volumes[0].image.shape) * content.spacing
+        # A whole number of pixels for the finest axis, unless that fills no page.
+        unit = -(-_TILE // max(content.volumes[0].image.shape)) / min(content.spacing)
+        sides = np.maximum(1, np.rint(extent * min(unit, _TILE_MAX / extent.max()))).astype(int)
+        sizes = [(int(sides[plane.up]), int(sides[plane.right])) for plane in _PLANES]
+        left = 2 * _MARGIN + max(_text_width(_caption(v), _TEXT) for v in content.volumes)
+        lefts = []
+        for _, columns in sizes:
+            lefts.append(left)
+            left += 2 * columns + _GAP + _PLANE_GAP
+        right = max(left - _PLANE_GAP, lefts[0] + _text_width(content.title, _LARGE))
+        return cls(sizes, lefts, max(rows for rows, _ in sizes), right + _MARGIN)
+
+    def top(self, row: int) -> int:
+        return _MARGIN + _HEADER + row * (self.height + _ROW_GAP)
+
+
+class _Cut(NamedTuple):
+    """One plane of a volume: grey values and label values."""
+
+    grey: Pixels
+    label: npt.NDArray[np.unsignedinteger]
+
+
+class _Entry(NamedTuple):
+    """One class of the legend."""
+
+    colour: tuple[int, int, int]
+    name: str
+
+
+def _cut(volume: Volume) -> list[_Cut]:
+    """The planes with most labelled voxels, in grey values that share one window."""
+    at = [_fullest(volume.label, plane.across) for plane in _PLANES]
+    labels = [_slice(volume.label, plane, i) for plane, i in zip(_PLANES, at, strict=True)]
+    images = [
+        np.nan_to_num(_slice(volume.image, plane, i).astype(np.float32))
+        for plane, i in zip(_PLANES, at, strict=True)
+    ]
+    values = np.concatenate([image.ravel() for image in images])
+    low, high = np.percentile(values, (0.5, 99.5))
+    if low == high:  # fewer lines than one voxel in 200, or a flat image
+        low, high = values.min(), values.max()
+    scale = 255 / (high - low) if high > low else 0.0
+    greys = [np.rint(np.clip((image - low) * scale, 0, 255)).astype(np.uint8) for image in images]
+    return [_Cut(grey, label) for grey, label in zip(greys, labels, strict=True)]
+
+
+def _fullest(label: npt.NDArray[np.unsignedinteger], axis: int) -> int:
+    """The slice with most labelled voxels; of equals, the one nearest to the middle."""
+    others = tuple(other for other in range(3) if other != axis)
+    counts = np.count_nonzero(label, axis=others)
+    best = np.flatnonzero(counts == counts.max())
+    return int(best[np.abs(best - len(counts) // 2).argmin()])
+
+
+def _slice(array: npt.NDArray[Any], plane: _Plane, index: int) -> npt.NDArray[Any]:
+    upward: npt.NDArray[Any] = array.take(index, axis=plane.across)
+    return upward[::-1]
+
+
+def _pictures(cut: _Cut, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
+    """The plane in grey, and under coloured labels with opaque outlines, at ``size``."""
+    label = _enlarged(cut.label, size)
+    grey = np.repeat(_enlarged(cut.grey, size)[..., None], 3, axis=-1)
+    colour = PALETTE[(label.astype(np.int64) - 1) % len(PALETTE)]
+    mixed = (grey * (1 - _FILL) + colour * _FILL).astype(np.uint8)
+    overlay = np.where(_outline(label)[..., None], colour, mixed)
+    return grey, np.where(label[..., None] == 0, grey, overlay)
+
+
+def _enlarged(plane: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
+    """Repeat voxels, so that their edges stay crisp."""
+    rows, columns = (
+        np.arange(new) * old // new for new, old in zip(size, plane.shape, strict=True)
+    )
+    enlarged: npt.NDArray[Any] = plane[np.ix_(rows, columns)]
+    return enlarged
+
+
+def _outline(label: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Pixels whose right, left, lower or upper neighbour has another label."""
+    edge = np.zeros(label.shape, bool)
+    for edges, values in ((edge, label), (edge.T, label.T)):
+        change = values[1:] != values[:-1]
+        edges[1:] |= change
+        edges[:-1] |= change
+    return edge
+
+
+def _legend(rows: Sequence[Sequence[_Cut]], names: Sequence[str]) -> list[_Entry]:
+    """The classes drawn; what is too much for a legend is counted."""
+    drawn = np.unique(np.concatenate([cut.label.ravel() for row in rows for cut in row]))
+    classes = [int(value) for value in drawn if value]
+    shown = [_Entry(_colour(value), names[value]) for value in classes[:_LEGEND_MAX]]
+    hidden = len(classes) - len(shown)
+    return [*shown, _Entry(_PAPER, f"and {hidden} more")] if hidden else shown
+
+
+def _legend_grid(legend: Sequence[_Entry], width: int) -> tuple[int, int]:
+    """The width of a column, and how many lines are needed."""
+    names = max((_text_width(entry.name, _SMALL) for entry in legend), default=0)
+    step = _SWATCH + _NAME_GAP + names + _ENTRY_GAP
+    columns = max(1, (width + _ENTRY_GAP) // step)
+    return step, -(-len(legend) // columns)
+
+
+def _draw_entry(pen: ImageDraw.ImageDraw, left: int, top: int, entry: _Entry) -> None:
+    middle = top + _LEGEND_LINE // 2
+    box = (left, middle - _SWATCH // 2, left + _SWATCH, middle + _SWATCH // 2)
+    pen.rounded_rectangle(box, radius=3, fill=entry.colour)
+    pen.text((left + _SWATCH + _NAME_GAP, middle), entry.name, _INK, _font(_SMALL), anchor="lm")
+
+
+def _colour(value: int) -> tuple[int, int, int]:
+    red, green, blue = PALETTE[(value - 1) % len(PALETTE)].tolist()
+    return red, green, blue
+
+
+def _caption(volume: Volume) -> str:
+    return f"#{volume.index}"
+
+
+def _text_width(text: str, size: int) -> int:
+    return math.ceil(_font(size).getlength(text))
+
+
+def _checked(indices: Sequence[int]) -> list[int]:
+    if not 1 <= len(indices) <= ROWS_MAX:
+        raise ValueError(f"index: a montage has 1..{ROWS_MAX} volumes, got {len(indices)}")
+    return list(indices)
+
+
+def _title(recipe: str, shape: Sequence[int], seed: int) -> str:
+    return f"{recipe}, {'x'.join(map(str, shape))}, seed {seed}"
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -1,0 +1,109 @@
+"""Zarr's metadata of a store: its arrays, and what it says of itself."""
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from synthgen.recipe import Recipe
+from synthgen.store.codecs import CODECS, zarr_codecs
+from synthgen.store.plan import StorePlan
+
+if TYPE_CHECKING:
+    from synthgen.engine import Batch
+
+FORMAT = "synthgen-store"
+FORMAT_VERSION = 1
+ARRAYS = ("image", "label")
+
+_PACKAGES = ("synthgen", "zarr", "numcodecs", "numpy", "numba")
+
+
+def metadata(plan: StorePlan, like: "Batch") -> dict[str, bytes]:
+    """Zarr's metadata files by path, made by zarr itself in memory.
+
+    Args:
+        like: a batch of any volumes, for the arrays' types and axes.
+    """
+    import zarr
+    from zarr.storage import MemoryStore
+
+    documents: dict[str, Any] = {}
+    group = zarr.create_group(MemoryStore(documents), attributes=_group_attributes(plan))
+    task_axis = 1 if like.label.shape[1] > 1 else 2
+    _create_array(
+        group, plan, "image", like.image.dtype, like.image.shape[1:],
+        ("volume", "channel", "z", "y", "x"), _image_attributes(plan),
+    )  # fmt: skip
+    _create_array(
+        group, plan, "label", like.label.dtype, like.label.shape[task_axis:],
+        ("volume", "task", "z", "y", "x") if task_axis == 1 else ("volume", "z", "y", "x"),
+        {"class_names": _class_names(plan)},
+    )  # fmt: skip
+    return {name: buffer.to_bytes() for name, buffer in documents.items()}
+
+
+def _create_array(
+    group: Any,
+    plan: StorePlan,
+    name: str,
+    dtype: Any,
+    volume: tuple[int, ...],
+    axes: tuple[str, ...],
+    attributes: dict[str, Any],
+) -> None:
+    group.create_array(
+        name,
+        shape=(plan.count, *volume),
+        chunks=(1, *volume),
+        shards=(plan.shard_size, *volume),
+        dtype=dtype,
+        compressors=zarr_codecs(CODECS[plan.codec][name], dtype.itemsize),
+        filters=(),
+        fill_value=0,
+        dimension_names=axes,
+        attributes=attributes,
+        # A flat folder: one fsync makes the name of a new shard durable.
+        chunk_key_encoding={"name": "default", "separator": "."},
+    )
+
+
+def _group_attributes(plan: StorePlan) -> dict[str, Any]:
+    """What the store says of itself.
+
+    ``affine`` maps voxel indices (x, y, z, 1) to mm, x to the patient's right, y to anterior and
+    z to superior (RAS), with the first voxel's centre at 0.
+    """
+    z, y, x = spacing = plan.recipe["spacing"]
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "recipe": plan.recipe,
+        "recipe_digest": plan.recipe_digest,
+        "seed": plan.seed,
+        "count": plan.count,
+        "shape": list(plan.shape),
+        "shard_size": plan.shard_size,
+        "codec": plan.codec,
+        "spacing": spacing,
+        "spacing_unit": "mm",
+        "affine": [
+            [x, 0.0, 0.0, 0.0],
+            [0.0, y, 0.0, 0.0],
+            [0.0, 0.0, z, 0.0],
+            [0.0, 0.0, 0.0, 1.0],
+        ],
+        "class_names": _class_names(plan),
+        "versions": {package: version(package) for package in _PACKAGES},
+    }
+
+
+def _image_attributes(plan: StorePlan) -> dict[str, Any]:
+    """Intensity = stored value x scale + offset."""
+    return {
+        "intensity_scale": 1.0,
+        "intensity_offset": 0.0,
+        "spacing": plan.recipe["spacing"],
+    }
+
+
+def _class_names(plan: StorePlan) -> list[str]:
+    return Recipe.from_dict(plan.recipe).class_names
