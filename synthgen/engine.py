@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthgen.backend import Array, Device, Plan, get_backend, placed_shape
+from synthgen.backend import Array, Device, Plan, Stage, get_backend, placed_shape
 from synthgen.recipe import Recipe, load_recipe
 
 BATCH_BYTES = 256 * 2**20
@@ -96,6 +96,19 @@ class Generator:
             self.seed, batch.index, batch.image[:, 0], batch.label[:, 0], batch.placed
         )
         return batch
+
+    def stages(self, batch: Batch) -> list[Stage]:
+        """The kernels that make ``batch``, in order, for a benchmark to run and time one by one.
+
+        On the CPU a batch of one volume.
+        """
+        return self._backend.stages(
+            self.seed, batch.index, batch.image[:, 0], batch.label[:, 0], batch.placed
+        )
+
+    def synchronize(self) -> None:
+        """Wait until all volumes that were asked for are there."""
+        self._backend.synchronize()
 
     def batch(self, indices: Sequence[int] | npt.NDArray[np.uint64]) -> Batch:
         """Make the volumes ``indices`` in new buffers."""

@@ -1,7 +1,78 @@
-"""``synthgen bench``: rates of every stage on this machine."""
+"""``synthgen bench``."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from synthgen.cli.common import ShapeOption, examples
+
+if TYPE_CHECKING:
+    from synthgen.bench import Report
+
+
+def bench(
+    recipe: Annotated[str, typer.Option(help="A built-in recipe, or a YAML file.")] = "avs-db",
+    shape: ShapeOption = None,
+    batch: Annotated[int, typer.Option(help="Volumes of a batch.")] = 64,
+    volumes: Annotated[int, typer.Option(help="Consecutive volumes that are timed.")] = 200,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Where to make volumes.")
+    ] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Time each stage in voxels a second, beside what was made."""
+    from synthgen.bench import bench as measure
+    from synthgen.recipe import load_recipe
+
+    chosen = load_recipe(recipe)
+    report = measure(
+        chosen.at_shape(shape) if shape else chosen,
+        device=device,
+        batch_size=batch,
+        volumes=volumes,
+    )
+    if as_json:
+        print(json.dumps(report.to_dict(), indent=2))
+    else:
+        _show(report)
+
+
+def _show(report: "Report") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    settings, made = report.settings, report.made
+    shape = "x".join(map(str, settings["shape"]))
+    table = Table(
+        title=f"{settings['recipe']} {shape}, {settings['device']}, batch {settings['batch']}, "
+        f"volumes {settings['indices'][0]}..{settings['indices'][1] - 1}"
+    )
+    for name in ("stage", "threads", "us a volume", "IQR", "Mvoxel/s", "of write floor"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    for row in report.rows:
+        low, high = (f"{1e6 * value:,.0f}" for value in row.iqr)
+        table.add_row(
+            row.name,
+            str(row.threads or "GPU"),
+            f"{1e6 * row.median:,.1f}",
+            f"{low}..{high}",
+            f"{row.voxels_per_second / 1e6:,.0f}",
+            "" if row.floor_share is None else f"{100 * row.floor_share:.1f} %",
+        )
+    console = Console()
+    console.print(table)
+    console.print(
+        f"made: foreground {made['foreground']:.4f}, image above 0 {made['image_share']:.4f}, "
+        f"objects placed {made['objects_placed']:.2f}, proposals {made['proposals']:.1f}"
+    )
+    console.print(", ".join(f"{key} {value}" for key, value in report.machine.items()))
+    console.print(", ".join(f"{key} {value}" for key, value in report.versions.items()))
+
 
 def register(app: typer.Typer) -> None:
-    """No command yet."""
+    app.command(
+        epilog=examples(
+            "synthgen bench", "synthgen bench --shape 64 96 80 --device cpu --json > bench.json"
+        )
+    )(bench)

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
 from rich.console import Console
@@ -32,25 +33,29 @@ class Bar(Watcher):
         self.signal: signal.Signals | None = None
         self._progress = progress
         self._doing = doing
-        self._task = progress.add_task("checking", total=None, size=0, rate="")
+        self._task = progress.add_task("checking", total=None, done="")
         self._voxels = 0
+        self._volumes = 0
         self._size = 0
+        self._started = monotonic()
 
     def start(self, plan: StorePlan, volumes: int) -> None:
         self._voxels = plan.voxels
+        self._started = monotonic()
         self._progress.reset(self._task, total=volumes, description=self._doing)
 
     def advance(self, entry: Entry) -> None:
         self._size += entry.size
-        volumes = entry.stop - entry.first
-        self._progress.update(self._task, advance=volumes, size=self._size, rate=self._rate())
+        self._volumes += entry.stop - entry.first
+        self._progress.update(self._task, completed=self._volumes, done=self._done())
 
     def stopped(self) -> bool:
         return self.signal is not None
 
-    def _rate(self) -> str:
-        speed = self._progress.tasks[0].speed or 0.0
-        return f"{speed:,.0f} volumes/s, {speed * self._voxels / 1e6:,.0f} Mvoxels/s"
+    def _done(self) -> str:
+        rate = self._volumes / (monotonic() - self._started)
+        voxels, size = rate * self._voxels / 1e6, self._size / 1e6
+        return f"{rate:,.0f} volumes/s  {voxels:,.0f} Mvoxels/s  {size:,.1f} MB"
 
 
 @contextmanager
@@ -60,9 +65,10 @@ def progress_bar(doing: str) -> Iterator[Bar]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("volumes, {task.fields[rate]}, {task.fields[size]:,} bytes, ETA"),
+        TextColumn("{task.fields[done]}  ETA"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        transient=True,
     )
     with progress:
         bar = Bar(progress, doing)

@@ -1,7 +1,4 @@
-"""What LLVM makes of the CPU kernels: no math library, no floating point but what is argued for.
-
-A kernel added to the package is added here with the types of its arguments.
-"""
+"""What LLVM makes of the CPU kernels: no math library, no floating point but what is argued for."""
 
 import functools
 import re
@@ -13,57 +10,43 @@ import numpy as np
 import pytest
 from numba import types
 
-from synthgen.kernels import (
-    paint_contour,
-    place_overlap,
-    rasterize_polygon_stack,
-    sample_polygon_stack,
-    turn,
-    uniform_noise,
-)
+from synthgen.backend import Plan
+from synthgen.backend.base import placed_shape
+from synthgen.backend.cpu import CpuBackend
+from synthgen.recipe import Recipe, load_recipe
 
-I32, I64, U64, BOOL = types.int32, types.int64, types.uint64, types.boolean
-SETTINGS, INDICES = I64[::1], U64[::1]
-OBJECTS, PLACED, BOXES = I32[:, :, ::1], I32[:, :, ::1], I32[:, :, ::1]
-SLICES, ARENA, OCCUPIED = I32[:, :, :, ::1], U64[:, :, ::1], U64[:, :, :, ::1]
-
-
-def volumes(number: Any) -> Any:
-    return number[:, :, :, ::1]
-
-
-KERNELS: list[tuple[Any, tuple[Any, ...]]] = [
-    (
-        sample_polygon_stack.sample_polygon_stack,
-        (SETTINGS, SETTINGS, SETTINGS, U64, INDICES, I64, OBJECTS, BOXES),
-    ),
-    (
-        rasterize_polygon_stack.rasterize_polygon_stack,
-        (OBJECTS, I64, I64, I64, I64, SETTINGS, SETTINGS, BOXES, SLICES, ARENA, ARENA),
-    ),
-    (turn.turn, (SETTINGS, BOXES, SLICES, ARENA, ARENA)),
-    (
-        place_overlap.place_overlap,
-        (BOXES, SLICES, ARENA, OCCUPIED, I64, I64, I64, I64, BOOL, U64, INDICES, PLACED),
-    ),
-    *(
-        (
-            paint_contour.paint_contour,
-            (
-                OBJECTS, PLACED, BOXES, SLICES, ARENA, ARENA, image, image,
-                volumes(image), volumes(label), I64,
-            ),
-        )
-        for image, label in (
-            (types.uint8, types.uint8), (types.uint16, types.uint8),
-            (types.uint32, types.uint8), (types.uint8, types.uint16),
-        )
-    ),
-    *(
-        (uniform_noise.uniform_noise, (I64, I64, I64, image[::1], U64, INDICES, volumes(image)))
-        for image in (types.uint8, types.uint16, types.uint32)
-    ),
+IMAGES_AND_LABELS = [
+    ("uint8", "uint8"), ("float16", "uint8"), ("float32", "uint8"), ("uint8", "uint16")
 ]  # fmt: skip
+
+
+def all_stages(image: str, label: str) -> Recipe:
+    """A recipe that runs every kernel."""
+    values = load_recipe("avs-db").model_dump(mode="json")
+    values |= {"image_dtype": image, "label_dtype": label}
+    values["appearance"]["noise"] = [1, 8]
+    values["shapes"]["orientations"] = ["stay", "side_1"]
+    return Recipe.from_dict(values)
+
+
+def kernels_called() -> list[tuple[Any, tuple[Any, ...]]]:
+    """Each kernel with the types of the arguments that the CPU backend calls it with."""
+    found = {}
+    for image_type, label_type in IMAGES_AND_LABELS:
+        plan = Plan.of(all_stages(image_type, label_type))
+        image, label = (
+            np.empty((1, *plan.shape), image_type),
+            np.empty((1, *plan.shape), label_type),
+        )
+        placed = np.empty(placed_shape(plan, 1), np.int32)
+        stages = CpuBackend(plan).stages(0, np.zeros(1, np.uint64), image, label, placed)
+        for stage in stages:
+            arguments = tuple(numba.typeof(value) for value in stage.run.args)
+            found[stage.run.func.__name__, arguments] = (stage.run.func, arguments)
+    return list(found.values())
+
+
+KERNELS = kernels_called()
 
 # Floating-point operations that a kernel may use beside conversions; polygon.py argues why their
 # rounding cannot matter. Each is correctly rounded on every processor.

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# GPU tests, then benchmarks, in one call of under ten minutes; results go to benchmarks/results.
+#
+#   benchmarks/gpu_check.sh                   with what is installed, or from the package index
+#   WHEELS=folder benchmarks/gpu_check.sh     without a network, from a folder of wheels
+#   OUT=folder benchmarks/gpu_check.sh        results elsewhere
+#   PYTHON=python3.12 benchmarks/gpu_check.sh
+set -uo pipefail
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+out=${OUT:-benchmarks/results}
+mkdir -p "$out"
+
+source=()
+if [ -n "${WHEELS:-}" ]; then
+    source=(--no-index --find-links "$WHEELS")
+fi
+"$python" -m pip install --quiet "${source[@]}" "setuptools>=77" wheel pytest pytest-benchmark \
+    numpy numba platformdirs pydantic pyyaml zarr typer rich pillow scipy hypothesis || exit 1
+"$python" -m pip install --quiet --no-deps --no-build-isolation --editable . || exit 1
+"$python" -c "import cupy, numba_cuda; assert cupy.is_available()" || {
+    echo "gpu_check: needs CuPy, numba-cuda and a CUDA device" >&2
+    exit 1
+}
+
+stamp=$(date -u +%Y-%m-%d)
+status=0
+timeout 240 "$python" -m pytest tests -m gpu -q --junitxml "$out/gpu-tests-$stamp.xml" || status=1
+timeout 150 "$python" -m pytest benchmarks --benchmark-only -m gpu -q \
+    --benchmark-json "$out/gpu-stages-$stamp.json" || status=1
+for batch in 64 256; do
+    timeout 60 "$python" -m synthgen bench --device cuda --batch $batch --volumes $((10 * batch)) \
+        --json > "$out/gpu-bench-$batch-$stamp.json" || status=1
+done
+timeout 60 "$python" benchmarks/cuda_report.py --json > "$out/cuda-report-$stamp.json" || true
+ls -l "$out"
+exit $status

@@ -1,0 +1,280 @@
+"""How fast volumes are made, stage by stage, beside what was made.
+
+Rates are voxels of finished volumes a second. On the CPU the stages of single volumes are timed on
+one thread; on CUDA those of whole batches. ``write`` merely fills the same buffers: the floor.
+"""
+
+import math
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import llvmlite.binding
+import numpy as np
+import zarr
+
+from synthgen.backend import Device
+from synthgen.backend.cpu import available_cores
+from synthgen.engine import Batch, Generator
+from synthgen.kernels.records import Placed
+from synthgen.recipe import Recipe
+from synthgen.store import build
+
+_WRITING = ("paint", "generate")
+WARM_UP = 8  # volumes or batches before the first one timed
+
+
+@dataclass(frozen=True)
+class Row:
+    """Seconds a volume.
+
+    Attributes:
+        name: what was timed.
+        threads: CPU threads, or 0 on CUDA.
+        median: seconds a volume.
+        iqr: the middle half of the samples, seconds a volume.
+        voxels_per_second: at the median.
+        floor_share: time of writing the same buffers over this time, where it writes them.
+    """
+
+    name: str
+    threads: int
+    median: float
+    iqr: tuple[float, float]
+    voxels_per_second: float
+    floor_share: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A table of rows with all that is needed to read it.
+
+    Attributes:
+        machine, versions, settings: where and on what it was measured.
+        made: means over the volumes: foreground and line share, objects placed, proposals.
+        rows: in the order of the pipeline.
+    """
+
+    machine: dict[str, str]
+    versions: dict[str, str]
+    settings: dict[str, Any]
+    made: dict[str, float]
+    rows: list[Row]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def bench(
+    recipe: Recipe | str,
+    *,
+    device: Device = "auto",
+    batch_size: int = 64,
+    volumes: int = 200,
+    seed: int = 7,
+) -> Report:
+    """Time every stage over the volumes 0 .. volumes - 1.
+
+    Args:
+        recipe: a recipe, the name of a built-in one, or the path of a YAML file.
+        device: ``auto`` takes CUDA where it is usable.
+        batch_size: volumes of a batch, where batches are timed.
+        volumes: consecutive indices timed, after a warm-up.
+        seed: of the volumes.
+
+    Raises:
+        RecipeError: there is no such recipe, or it breaks a rule.
+        ValueError: a size is not positive.
+        RuntimeError: CUDA was asked for and is not usable.
+    """
+    for name, value in (("batch", batch_size), ("volumes", volumes)):
+        if value < 1:
+            raise ValueError(f"{name}: must be at least 1, got {value}")
+    generator = Generator(recipe, seed=seed, device=device)
+    on_cuda = generator.device == "cuda"
+    group = batch_size if on_cuda else 1
+    rows, made = _Timer(generator, group).rows(volumes)
+    if not on_cuda:
+        rows.append(_all_threads(generator, batch_size, volumes))
+    rows += _store_rows(generator, min(volumes, 128))
+    return Report(
+        machine=_machine(generator.device),
+        versions=_versions(on_cuda),
+        settings={
+            "recipe": generator.recipe.name,
+            "digest": generator.recipe.digest(),
+            "shape": list(generator.recipe.reference_shape),
+            "image_dtype": generator.recipe.image_dtype,
+            "label_dtype": generator.recipe.label_dtype,
+            "seed": seed,
+            "indices": [0, volumes],
+            "batch": batch_size,
+            "device": generator.device,
+        },
+        made=made,
+        rows=rows,
+    )
+
+
+class _Timer:
+    """Times stages on groups of volumes: one on a CPU thread, a batch on CUDA."""
+
+    def __init__(self, generator: Generator, group: int) -> None:
+        self._generator, self._group = generator, group
+        self._samples: dict[str, list[float]] = {}
+
+    def rows(self, volumes: int) -> tuple[list[Row], dict[str, float]]:
+        """Rows of all stages, and the means of what was made."""
+        batch, made = self._generator.empty(range(self._group)), []
+        for step in range(-WARM_UP, max(1, volumes // self._group)):
+            batch.index[:] = np.arange(self._group) + max(step, 0) * self._group
+            self._time("write", lambda: _write(batch))
+            for stage in self._generator.stages(batch):
+                self._time(stage.name, stage.run)
+            self._time("generate", lambda: self._generator.fill(batch))
+            if step >= 0:
+                made.append(_made(self._generator.numpy(batch)))
+        samples = {name: values[WARM_UP:] for name, values in self._samples.items()}
+        threads = 1 if self._generator.device == "cpu" else 0
+        floor = median(samples["write"])
+        rows = [
+            _row(self._generator, name, threads, values, floor if name in _WRITING else None)
+            for name, values in samples.items()
+        ]
+        return rows, {key: float(np.mean([m[key] for m in made])) for key in made[0]}
+
+    def _time(self, name: str, run: Callable[[], Any]) -> None:
+        self._generator.synchronize()
+        start = perf_counter()
+        run()
+        self._generator.synchronize()
+        self._samples.setdefault(name, []).append((perf_counter() - start) / self._group)
+
+
+def _write(batch: Batch) -> None:
+    batch.image.fill(1)
+    batch.label.fill(1)
+
+
+def _all_threads(generator: Generator, batch_size: int, volumes: int) -> Row:
+    samples = []
+    for step in range(-1, max(1, volumes // batch_size)):
+        batch = generator.empty(range(max(step, 0) * batch_size, (max(step, 0) + 1) * batch_size))
+        _write(batch)  # so that no page is touched for the first time
+        start = perf_counter()
+        generator.fill(batch)
+        samples.append((perf_counter() - start) / batch_size)
+    return _row(generator, "generate", available_cores(), samples[1:])
+
+
+class _Made:
+    """A source of volumes made before, so that a build is encoding and writing alone."""
+
+    def __init__(self, generator: Generator, count: int) -> None:
+        self._all = generator.numpy(generator.batch(range(count)))
+
+    def empty(self, indices: Sequence[int]) -> Batch:
+        return self._part(slice(0, len(indices)))
+
+    def fill(self, batch: Batch) -> Batch:
+        return self._part(slice(int(batch.index[0]), int(batch.index[-1]) + 1))
+
+    def numpy(self, batch: Batch) -> Batch:
+        return batch
+
+    def _part(self, chosen: slice) -> Batch:
+        made = self._all
+        return Batch(made.image[chosen], made.label[chosen], made.index[chosen], made.placed[chosen])
+
+
+def _store_rows(generator: Generator, count: int) -> list[Row]:
+    """Encoding and writing, then reading, a store of volumes that were made before."""
+    source, cores = _Made(generator, count), available_cores()
+    writes, reads = [], []
+    for _ in range(5):
+        with TemporaryDirectory(prefix="synthgen-bench-") as folder:
+            out = Path(folder, "store.zarr")
+            built = build(
+                generator.recipe, out, count=count, seed=generator.seed, generator=source
+            )
+            writes.append(built.seconds / count)
+            group, start = zarr.open_group(out, mode="r"), perf_counter()
+            for index in range(count):
+                group["image"][index], group["label"][index]
+            reads.append((perf_counter() - start) / count)
+    return [
+        _row(generator, "encode+write", cores, writes),
+        _row(generator, "read", 1, reads),
+    ]
+
+
+def _row(
+    generator: Generator, name: str, threads: int, samples: list[float], floor: float | None = None
+) -> Row:
+    middle = median(samples)
+    low, high = np.percentile(samples, [25, 75])
+    voxels = math.prod(generator.recipe.reference_shape)
+    return Row(
+        name=name,
+        threads=threads,
+        median=middle,
+        iqr=(float(low), float(high)),
+        voxels_per_second=voxels / middle,
+        floor_share=floor / middle if floor else None,
+    )
+
+
+def _made(batch: Batch) -> dict[str, float]:
+    return {
+        "foreground": float((batch.label > 0).mean()),
+        "image_share": float((batch.image > 0).mean()),
+        "objects_placed": float(batch.placed[..., Placed.ACCEPTED].sum(-1).mean()),
+        "proposals": float(batch.placed[..., Placed.PROPOSALS].sum(-1).mean()),
+    }
+
+
+def _machine(device: str) -> dict[str, str]:
+    found = {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "target": llvmlite.binding.get_host_cpu_name(),
+        "cores": str(available_cores()),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(sys.argv),
+    }
+    if device == "cuda":
+        import cupy
+
+        properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+        found["gpu"] = properties["name"].decode()
+        found["driver"] = str(cupy.cuda.runtime.driverGetVersion())
+    return found
+
+
+def _processor() -> str:
+    """Name of the processor as the kernel tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _versions(on_cuda: bool) -> dict[str, str]:
+    names = ["synthgen", "numpy", "numba", "llvmlite", "zarr", *(["numba-cuda"] if on_cuda else [])]
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found

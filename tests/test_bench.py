@@ -1,0 +1,60 @@
+"""The benchmark runs on a small shape and reports what it must."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from synthgen.bench import bench
+from synthgen.recipe import load_recipe
+
+ROOT = Path(__file__).parents[1]
+SMALL = load_recipe("avs-db").at_shape((17, 33, 19))
+
+
+def test_report_has_every_stage_and_what_was_made():
+    report = bench(SMALL, device="cpu", batch_size=4, volumes=12).to_dict()
+    names = [row["name"] for row in report["rows"]]
+    assert names == [
+        "write", "sample", "rasterize", "place", "paint", "generate", "generate", "encode+write",
+        "read",
+    ]  # fmt: skip
+    for row in report["rows"]:
+        low, high = row["iqr"]
+        assert 0 < low <= row["median"] <= high
+        assert row["voxels_per_second"] == pytest.approx(17 * 33 * 19 / row["median"])
+    assert 0 < report["made"]["foreground"] < 1 and report["made"]["objects_placed"] > 1
+    assert report["settings"]["shape"] == [17, 33, 19]
+    assert {"python", "numpy", "numba"} <= set(report["versions"])
+
+
+def test_optional_stages_are_timed():
+    noisy = SMALL.replace(appearance__noise=(2, 9), shapes__orientations=("stay", "side_1"))
+    names = [row.name for row in bench(noisy, device="cpu", batch_size=2, volumes=2).rows]
+    assert {"turn", "noise"} <= set(names)
+
+
+@pytest.mark.parametrize(("argument", "rule"), [("batch_size", "batch"), ("volumes", "volumes")])
+def test_sizes_are_checked(argument, rule):
+    with pytest.raises(ValueError, match=f"{rule}: must be at least 1, got 0"):
+        bench(SMALL, device="cpu", **{argument: 0})
+
+
+def test_benchmark_cases_run(tmp_path):
+    command = [
+        sys.executable, "-m", "pytest", "benchmarks", "--benchmark-disable", "-q",
+        "--shape", "17", "33", "19", "-p", "no:cacheprovider",
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_statistics_agree_with_the_published_generator():
+    command = [sys.executable, "benchmarks/avs_db_statistics.py", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    found = json.loads(done.stdout)
+    wrong = [row for rows in found.values() for row in rows if not row["agrees"]]
+    assert done.returncode == 0 and wrong == []
+    assert len(found["avs-db-legacy"]) == 31
