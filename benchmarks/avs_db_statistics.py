@@ -1,10 +1,12 @@
-"""Statistics of AVS-DB volumes against the published generator's: ``python benchmarks/avs_db_statistics.py``.
+"""Statistics of AVS-DB volumes against the published generator's.
+
+    python benchmarks/avs_db_statistics.py
 
 The published columns were measured on 120 volumes of PrimGeoSeg (commit 622668f, configuration 001,
 96^3), once as it stands (``avs-db-legacy``) and once with its overlap denominator corrected
-(``avs-db``). A mean agrees if it lies within 3 joint standard errors, sqrt(s^2 / 120 + s^2 / n) with
-s the standard deviation over our n volumes; a bin of a profile, of which there are 24, within 4.
-Exit code 1 if anything disagrees.
+(``avs-db``). A mean agrees if it lies within 3 joint standard errors, sqrt(s^2 / 120 + s^2 / n)
+with s the standard deviation over our n volumes; a bin of a profile, of which there are 24, within
+4. Exit code 1 if anything disagrees.
 """
 
 import argparse
@@ -60,7 +62,9 @@ def measure(name, volumes, seed):
                     "distinct labels": len(np.unique(label)) - 1,
                 }
             )
-            z, y, x = (inside.mean(axis).reshape(16, 6).mean(1) for axis in [(1, 2), (0, 2), (0, 1)])
+            z, y, x = (
+                inside.mean(axis).reshape(16, 6).mean(1) for axis in [(1, 2), (0, 2), (0, 1)]
+            )
             along_z.append(z)
             in_plane.append((y + y[::-1] + x + x[::-1])[:8] / 4)
     quantities = {key: np.array([value[key] for value in values], float) for key in values[0]}

@@ -1,4 +1,4 @@
-"""Voxel code: each kernel is a pair of files of one name, CUDA C++ (``x.cu``) and its Numba twin (``x.py``).
+"""Voxel code: a kernel is a pair of files of one name, CUDA C++ (``x.cu``) and its Numba twin.
 
 Functions are deterministic in (parameters, voxel, counter), write in place into arrays that the
 caller owns, and use integers or IEEE arithmetic in one fixed order, so both files of a pair

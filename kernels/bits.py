@@ -1,7 +1,6 @@
 """64-bit row words, twin of ``bits.cuh``."""
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -46,7 +45,7 @@ def shifted_pair(low, high, shift):
 
 @device
 def clip_span(word, low, high):
-    """Bits of the row interval low .. high (any order, any sign) that fall in word number ``word``."""
+    """Bits of the row interval low .. high (any order, any sign) that fall in word ``word``."""
     first = max(low - 64 * word, 0)
     last = min(high - 64 * word, 63)
     if first > last:

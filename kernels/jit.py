@@ -20,7 +20,7 @@ def kernels_digest() -> str:
     return digest.hexdigest()
 
 
-class _Locator(caching._CacheLocator):  # type: ignore[misc]
+class _Locator(caching._CacheLocator):
     """Keeps compiled kernels in the user's cache folder, under the digest of all kernel sources.
 
     Numba's own rule looks only at the file of the function, and so misses edits in what it calls.
@@ -46,17 +46,17 @@ class _Locator(caching._CacheLocator):  # type: ignore[misc]
         return locator
 
 
-class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = (_Locator,)
+class _Implementation(caching.CompileResultCacheImpl):
+    _locator_classes: list[Any] = [_Locator]  # noqa: RUF012, as Numba declares it
 
 
-class _Cache(caching.FunctionCache):  # type: ignore[misc]
+class _Cache(caching.FunctionCache):
     _impl_class = _Implementation
 
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that the backend calls."""
-    compiled = njit(nogil=True, error_model="numpy")(function)
+    compiled: Any = njit(nogil=True, error_model="numpy")(function)
     try:
         compiled._cache = _Cache(function)
     except (RuntimeError, OSError):  # a read-only home: compile anew in each process

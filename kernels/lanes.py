@@ -31,7 +31,9 @@ class _LanesModel(models.PrimitiveModel):
 
 
 def _splat(builder, scalar):
-    single = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
+    single = builder.insert_element(
+        ir.Constant(_VECTOR, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0)
+    )
     order = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
     return builder.shuffle_vector(single, single, order)
 
@@ -131,6 +133,7 @@ at_most = _binary(_flag("<="))
 below = _binary(_flag("<"))
 shift_left = _binary(lambda builder, left, right: builder.shl(left, right))
 shift_right = _binary(lambda builder, left, right: builder.lshr(left, right))
+
 
 def _operator(function, emit):
     @type_callable(function)

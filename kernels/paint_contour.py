@@ -17,7 +17,7 @@ _Z, _Y, _X = int(Placed.Z), int(Placed.Y), int(Placed.X)
 
 
 def _vector_codegen(lanes, merge):
-    """Write ``lanes`` elements at once; ``merge(builder, mask, splat, values, load)`` makes them."""
+    """Write ``lanes`` elements at once; ``merge(splat, arguments, load)`` gives them on and off."""
 
     def codegen(context, builder, signature, arguments):
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -64,7 +64,7 @@ def _write(typing_context, array, start, bits, high, low, lanes):
 
 @device
 def paint_word(array, at, bits, value, count):
-    """``array[at + i] = value`` where bit i is set, for i < count <= 64; nothing beyond is touched."""
+    """``array[at + i] = value`` where bit i is set, for i < count <= 64; no more is touched."""
     if count == 64:
         _paint(array, at, bits, value, 64)
         return
@@ -96,9 +96,7 @@ def write_word(array, at, bits, high, low, count):
 
 
 @device
-def _paint_slice(
-    box, record, k, labels, lines, y, x, value, height, width, slice_label, canvas
-):
+def _paint_slice(box, record, k, labels, lines, y, x, value, height, width, slice_label, canvas):
     """Paint slice k of a variant with its corner at (y, x); its contour goes to the canvas."""
     rows, words = box[_HEIGHT], (np.int64(box[_WIDTH]) + 63) >> 6
     base, first_word, shift = k * words * rows, x >> 6, np.uint64(x & 63)

@@ -39,5 +39,5 @@ def random_words(seed, index, stream, draw):
 
 @device
 def bounded(word, low, high):
-    """Integer in low .. high, both included, from a 32-bit word; its bias is below (high - low + 1) / 2^32."""
+    """Integer in low .. high, both included; its bias is below (high - low + 1) / 2^32."""
     return low + np.int64((word * np.uint64(high - low + 1)) >> _32)

@@ -43,7 +43,7 @@ def build(jit: Any, count_bits: Any, synchronize: Any, add: Any, keep_least: Any
 
     @jit
     def rank_by_volume(boxes, orientations, n, objects):
-        """Place of object n when sorted by voxels, largest first; of equals, the later one first."""
+        """Place of object n by voxels, largest first; of equals, the later one first."""
         voxels, rank = boxes[n * orientations, _VOXELS], 0
         for other in range(objects):
             others = boxes[other * orientations, _VOXELS]
@@ -53,7 +53,7 @@ def build(jit: Any, count_bits: Any, synchronize: Any, add: Any, keep_least: Any
 
     @jit
     def propose(boxes, orientations, n, attempt, seed, index, depth, height, width):
-        """The variant and corner (variant, z, y, x) of an object's proposal, its box inside the volume."""
+        """Variant and corner (variant, z, y, x) of a proposal; its box is inside the volume."""
         w0, w1, w2, w3 = random_words(seed, index, _STREAM, n * DRAWS + attempt)
         variant = n * orientations + bounded(w0, 0, orientations - 1)
         box = boxes[variant]
@@ -78,7 +78,10 @@ def build(jit: Any, count_bits: Any, synchronize: Any, add: Any, keep_least: Any
             record = slices[k * step]
             for word in range(words):
                 at = (k * step * words + word) * height
-                near, far = occupied[z + k, first_word + word], occupied[z + k, first_word + word + 1]
+                near, far = (
+                    occupied[z + k, first_word + word],
+                    occupied[z + k, first_word + word + 1],
+                )
                 for row in range(record[_FIRST], record[_STOP]):
                     there = shifted_pair(near[y + row], far[y + row], shift)
                     total += count_bits(rows[at + row] & there)
@@ -96,7 +99,10 @@ def build(jit: Any, count_bits: Any, synchronize: Any, add: Any, keep_least: Any
             record = slices[k * step]
             for word in range(words):
                 at = (k * step * words + word) * height
-                near, far = occupied[z + k, first_word + word], occupied[z + k, first_word + word + 1]
+                near, far = (
+                    occupied[z + k, first_word + word],
+                    occupied[z + k, first_word + word + 1],
+                )
                 for row in range(record[_FIRST], record[_STOP]):
                     near[y + row] |= rows[at + row] << shift
                     far[y + row] |= (rows[at + row] >> ONE) >> (SIXTY_THREE - shift)

@@ -80,7 +80,7 @@ def polygon_vertex(degrees, radius, center, rule, z, depth, numerator, denominat
 
 @device
 def ellipse_step(axis):
-    """Degrees between the vertices of an ellipse whose larger semi-axis is ``axis`` voxels (OpenCV)."""
+    """Degrees between an ellipse's vertices, by its larger semi-axis in voxels, as in OpenCV."""
     if axis >= 15:
         return 5
     if axis >= 10:

@@ -1,10 +1,21 @@
-"""Polygon stacks into bit rows: label rows and contour rows. Twin of ``rasterize_polygon_stack.cu``."""
+"""Polygon stacks into rows of bits, label and contour. Twin of ``rasterize_polygon_stack.cu``."""
 
 import numpy as np
 
+from .bits import quotient
 from .jit import device, kernel
 from .lanes import (
-    WIDTH, at_most, below, load, maximum, minimum, shift_left, shift_right, splat, steps, store,
+    WIDTH,
+    at_most,
+    below,
+    load,
+    maximum,
+    minimum,
+    shift_left,
+    shift_right,
+    splat,
+    steps,
+    store,
     total_popcount,
 )  # fmt: skip
 from .polygon import (
@@ -16,7 +27,6 @@ from .polygon import (
     half_width,
     margin,
     polygon_vertex,
-    quotient,
     reciprocal,
     row_at_or_after,
     scale_at,
@@ -104,7 +114,7 @@ def _flip_from(rows, start, low_word, high_word, words, pitch, a, inside):
 
 @device
 def _word_range(xa, xb, radius, words):
-    """First and last word of a row that holds x from ``radius`` before to ``radius`` behind an edge."""
+    """First and last word of a row that an edge widened by ``radius`` can reach."""
     low_word = max((min(xa, xb) - radius) >> 12, 0)
     return low_word, min((max(xa, xb) + radius) >> 12, words - 1)
 
@@ -125,7 +135,7 @@ def _add_disc(rows, start, words, pitch, vy, vx, discs, above):
 
 @device
 def _add_edge(scratch, start, region, words, pitch, ya, xa, yb, xb, label_radius, line_radius):
-    """Add an edge's strips to outline and line, and its crossings to the fill, eight rows at a time."""
+    """Add an edge's strips to outline and line and its crossings to the fill, by eight rows."""
     if yb < ya:
         ya, xa, yb, xb = yb, xb, ya, xa
     dy, dx = yb - ya, xb - xa
@@ -183,7 +193,7 @@ def _clear(scratch, start, stop):
 
 @device
 def _collect(scratch, start, region, words, pitch, side, first, stop, labels, lines, at):
-    """Move rows first .. stop - 1 from the scratch planes to the arena; return the label's voxels."""
+    """Move rows first .. stop - 1 from scratch to the arena; return the label's voxels."""
     voxels = np.int64(0)
     for word in range(words):
         box = shift_right(splat(-1), splat(max(64 * (word + 1) - side, 0)))
@@ -228,9 +238,7 @@ def _rasterize_slice(
                 label_radius, line_radius,
             )  # fmt: skip
     first, stop = max(first, 0), min(stop, side)
-    voxels = _collect(
-        scratch, _PAD, region, words, pitch, side, first, stop, labels, lines, at
-    )
+    voxels = _collect(scratch, _PAD, region, words, pitch, side, first, stop, labels, lines, at)
     record[_SLICE_FIRST], record[_SLICE_STOP], record[_SLICE_VOXELS] = first, stop, voxels
 
 

@@ -10,7 +10,7 @@ from enum import IntEnum
 
 
 class Sampling(IntEnum):
-    """Settings of ``sample_polygon_stack``; lengths in voxels, scales in 2^-16, ranges inclusive."""
+    """Settings of ``sample_polygon_stack``; voxels, scales in 2^-16, ranges inclusive."""
 
     XY_CLASSES = 0
     Z_CLASSES = 1

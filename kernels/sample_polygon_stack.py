@@ -82,7 +82,9 @@ def _sample_vertices(settings, seed, index, n, vertices, radius_high, row):
 
 
 @kernel
-def sample_polygon_stack(settings, xy_vertices, z_rules, seed, indices, orientations, objects, boxes):
+def sample_polygon_stack(
+    settings, xy_vertices, z_rules, seed, indices, orientations, objects, boxes
+):
     """Draw the objects of each volume.
 
     Args:

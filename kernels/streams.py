@@ -1,4 +1,4 @@
-"""The table of random streams: what a draw is for. Codes are part of the format, never renumbered."""
+"""The table of random streams: what a draw is for. Part of the format, never renumbered."""
 
 from enum import IntEnum
 

@@ -11,7 +11,7 @@ _AMPLITUDE, _NOISE = int(Stream.NOISE_AMPLITUDE), int(Stream.NOISE)
 
 @kernel
 def uniform_noise(low, high, value, levels, seed, indices, image):
-    """Add an independent integer of 0 .. L - 1 to each voxel, L drawn once a volume from low .. high.
+    """Add an independent integer of 0 .. L - 1 to each voxel; L is drawn once a volume.
 
     Args:
         low, high: bounds of L.

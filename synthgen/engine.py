@@ -51,9 +51,7 @@ class Generator:
         RuntimeError: CUDA was asked for and is not usable.
     """
 
-    def __init__(
-        self, recipe: Recipe | str, *, seed: int = 0, device: Device = "auto"
-    ) -> None:
+    def __init__(self, recipe: Recipe | str, *, seed: int = 0, device: Device = "auto") -> None:
         if not 0 <= seed < 2**64:
             raise ValueError(f"seed: must be 0 .. 2^64 - 1, got {seed}")
         self.recipe = load_recipe(recipe)

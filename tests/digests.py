@@ -1,7 +1,7 @@
 """SHA-256 over the volumes of a recipe, as one executor makes them.
 
-``python -m tests.digests RECIPE SEED COUNT D H W`` prints it for the CPU kernels, so that a test can
-run it in a process with other settings of Numba and NumPy.
+``python -m tests.digests RECIPE SEED COUNT D H W`` prints it for the CPU kernels, so that a test
+can run it in a process with other settings of Numba and NumPy.
 """
 
 import hashlib

@@ -136,7 +136,11 @@ class Reference:
         turn = names[uniform(w[0], 0, len(names) - 1)]
         depth, height, width = self.recipe.reference_shape
         h, w_, d = turned(self.things[n].filled, turn).shape
-        z, y, x = uniform(w[1], 0, depth - d), uniform(w[2], 0, height - h), uniform(w[3], 0, width - w_)
+        z, y, x = (
+            uniform(w[1], 0, depth - d),
+            uniform(w[2], 0, height - h),
+            uniform(w[3], 0, width - w_),
+        )
         return turn, (slice(y, y + h), slice(x, x + w_), slice(z, z + d))
 
     def noise(self, shape):
@@ -185,7 +189,7 @@ def polygon(polar, center, rule, z, depth, scale):
 
 
 def draw(vertices, side, line_radius, label_radius=29):
-    """Filled section and line of (side, side) pixels, by the distance of each pixel to each edge."""
+    """Filled section and line of (side, side) pixels, by each pixel's distance to each edge."""
     y, x = np.mgrid[:side, :side] * 64
     inside, label, line = np.zeros((3, side, side), bool)
     for (ya, xa), (yb, xb) in zip(vertices, vertices[1:] + vertices[:1], strict=True):

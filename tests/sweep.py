@@ -3,7 +3,7 @@
 For every built-in recipe and three shapes, the SHA-256 over all volumes must be the same for one
 thread and all threads, batches of 1, 7 and 16, the generic CPU target, NumPy without its vector
 units, the ``.cu`` files compiled for the host in several thread orders, the same with sanitizers
-(fewer volumes, against the CPU's), CUDA where there is a device, and the slow reference (one volume).
+(fewer volumes, against the CPU's), CUDA where there is a device, and the reference (one volume).
 """
 
 import argparse
@@ -48,7 +48,11 @@ def executors(name, recipe, seed, count, sanitized):
     plain = in_process(plain_numpy_environment(), name, seed, count, shape)
     yield "NumPy without vector units", everything, plain
     for order in range(4):
-        yield f"host .cu, order {order}", everything, digest(host(recipe, seed, order=order), everything)
+        yield (
+            f"host .cu, order {order}",
+            everything,
+            digest(host(recipe, seed, order=order), everything),
+        )
     yield "one thread", few, digest(generator, few)
     for order in (1, 2):
         sanitizing = host(recipe, seed, sanitize=True, order=order)
@@ -89,7 +93,9 @@ def main():
                 same = found == expected.setdefault(len(indices), found)
                 seconds, started = time.perf_counter() - started, time.perf_counter()
                 verdict = found[:16] if same else f"DIFFERS {found[:16]}"
-                print(f"  {label:38} {verdict}  {len(indices)} volumes, {seconds:.1f} s", flush=True)
+                print(
+                    f"  {label:38} {verdict}  {len(indices)} volumes, {seconds:.1f} s", flush=True
+                )
                 good &= same
             good &= check_reference(recipe, options.seed)
     sys.exit(0 if good else 1)

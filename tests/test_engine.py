@@ -161,7 +161,8 @@ def test_smaller_objects_overwrite_larger_ones_and_ratios_hold():
 def test_generate_yields_batches_in_order():
     batches = list(synthgen.generate(VARIANTS["avs-db"], indices=range(3, 10), batch_size=3))
     assert [batch.index.tolist() for batch in batches] == [[3, 4, 5], [6, 7, 8], [9]]
-    assert batches[0].image.shape == (3, 1, *SMALL) and batches[0].label.shape == (3, 1, *SMALL)
+    assert batches[0].image.shape == (3, 1, *SMALL)
+    assert batches[0].label.shape == (3, 1, *SMALL)
     one = synthgen.generate_one(VARIANTS["avs-db"], 0, 9)
     np.testing.assert_array_equal(one.image[0], batches[2].image[0])
 

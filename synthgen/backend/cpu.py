@@ -1,6 +1,5 @@
 """CPU backend: Numba kernels, a volume a thread. Marshals and launches; no arithmetic."""
 
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from synthgen.backend.base import Array, Stage, workspace
 from synthgen.backend.plan import Plan
+from synthgen.cores import available_cores
 from synthgen.kernels.paint_contour import paint_contour
 from synthgen.kernels.place_overlap import place_overlap
 from synthgen.kernels.rasterize_polygon_stack import rasterize_polygon_stack
@@ -62,7 +62,8 @@ class CpuBackend:
         """Tables and arena of this thread, for one volume."""
         if not hasattr(self._local, "workspace"):
             self._local.workspace = workspace(self.plan, 1, np)
-        return self._local.workspace
+        work: dict[str, Array] = self._local.workspace
+        return work
 
     def stages(
         self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
@@ -106,10 +107,3 @@ class CpuBackend:
             Stage("paint", paint),
             *([Stage("noise", noise)] if plan.noisy else []),
         ]
-
-
-def available_cores() -> int:
-    """Cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

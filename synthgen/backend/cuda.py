@@ -37,7 +37,8 @@ class CudaBackend:
         return cupy.empty(shape, dtype)
 
     def numpy(self, array: Array) -> npt.NDArray[Any]:
-        return cupy.asnumpy(array)
+        host: npt.NDArray[Any] = cupy.asnumpy(array)
+        return host
 
     def fill(
         self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array

@@ -1,7 +1,6 @@
 """Finding damage: sizes and checksums of files, and the volumes that they decode to."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from synthgen.cores import available_cores
 from synthgen.store.layout import Store
 from synthgen.store.manifest import Entry, ShardFile
 from synthgen.store.metadata import ARRAYS
@@ -96,7 +96,7 @@ def check_shards(
     def examine(known: list[Entry]) -> tuple[Entry, list[Damage]]:
         return _examine(store, known, arrays)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         for entry, found in pool.map(examine, committed):
             watcher.advance(entry)
             damages += found

@@ -1,7 +1,6 @@
 """Making, encoding and committing shards at once: nothing waits that need not."""
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from synthgen.cores import available_cores
 from synthgen.store.codecs import CODECS, encoder
 from synthgen.store.commit import write_file
 from synthgen.store.errors import StoreError
@@ -94,7 +94,7 @@ class ShardWriter:
         ring = self._ring(source)
         in_hand: deque[Future[None]] = deque()
         with (
-            ThreadPoolExecutor(os.cpu_count(), "encode") as encoders,
+            ThreadPoolExecutor(available_cores(), "encode") as encoders,
             ThreadPoolExecutor(1, "commit") as committer,
         ):
             try:
@@ -195,7 +195,7 @@ class ShardWriter:
 
 def _groups(count: int) -> Iterator[tuple[int, int]]:
     """Volumes of a batch by tasks: enough for all threads, few enough to cost nothing."""
-    size = max(1, min(_TASK_VOLUMES, count // (os.cpu_count() or 1)))
+    size = max(1, min(_TASK_VOLUMES, count // available_cores()))
     return ((first, first + size) for first in range(0, count, size))
 
 
