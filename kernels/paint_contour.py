@@ -5,8 +5,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .bits import ONE, SIXTY_THREE, ZERO
+from .bits import ONE, ZERO
 from .jit import device, kernel
+from .lanes import WIDTH, below, load, shift_left, shift_right, splat, steps, store
 from .records import Box, Object, Placed, Slice
 
 _HEIGHT, _WIDTH, _DEPTH, _STEP = int(Box.HEIGHT), int(Box.WIDTH), int(Box.DEPTH), int(Box.STEP)
@@ -96,69 +97,93 @@ def write_word(array, at, bits, high, low, count):
 
 
 @device
-def _paint_slice(box, record, k, labels, lines, y, x, value, height, width, slice_label, canvas):
-    """Paint slice k of a variant with its corner at (y, x); its contour goes to the canvas."""
-    rows, words = box[_HEIGHT], (np.int64(box[_WIDTH]) + 63) >> 6
-    base, first_word, shift = k * words * rows, x >> 6, np.uint64(x & 63)
-    for word in range(first_word, min(first_word + words, (width - 1) >> 6) + 1):
-        own = word - first_word
-        count = min(width - 64 * word, 64)
-        at = base + own * rows
-        for row in range(record[_FIRST], record[_STOP]):
-            label, line = ZERO, ZERO
-            if own < words:
-                label, line = labels[at + row] << shift, lines[at + row] << shift
-            if own > 0:
-                label |= (labels[at - rows + row] >> ONE) >> (SIXTY_THREE - shift)
-                line |= (lines[at - rows + row] >> ONE) >> (SIXTY_THREE - shift)
-            canvas[word * height + y + row] |= line
-            if label != ZERO:
-                paint_word(slice_label, (y + row) * width + 64 * word, label, value, count)
+def _paint_label(rows, at, first, stop, columns, value, volume, target, width):
+    """Paint word columns 0 .. columns - 1 of label rows; row ``first`` goes to ``target``.
+
+    A word is painted where it lands, not at words of the volume, and may thus cover voxels beyond
+    its row or slice: they are written as they were. Only the volume's end has to be spared.
+    """
+    for row in range(first, stop):
+        bits = rows[at + row]
+        if bits != ZERO:
+            room = volume.size - target
+            if columns <= 32 and room >= 32:
+                _paint(volume, target, bits, value, 32)
+            elif room >= 64:
+                _paint(volume, target, bits, value, 64)
+            else:
+                paint_word(volume, target, bits, value, room)
+        target += width
+
+
+@device
+def _add_lines(lines, at, first, stop, canvas, target, shift, height):
+    """Add line rows to the canvas, eight at a time, shifted by ``shift`` into two of its words."""
+    for row in range(first, stop, WIDTH):
+        inside = below(steps(np.int64(1)) + splat(row), splat(stop))
+        bits = load(lines, at + row) & inside
+        near = target + row
+        store(canvas, near, load(canvas, near) | shift_left(bits, splat(shift)))
+        spill = shift_right(shift_right(bits, splat(1)), splat(63 - shift))
+        store(canvas, near + height, load(canvas, near + height) | spill)
+
+
+@device
+def _paint_object(
+    box, record, k, labels, lines, y, x, value, height, width, volume, slice_start, canvas
+):
+    """Paint stored slice k of a variant with its corner at (y, x); its contour goes to the canvas."""
+    rows, columns = np.int64(box[_HEIGHT]), np.int64(box[_WIDTH])
+    first, stop = np.int64(record[_FIRST]), np.int64(record[_STOP])
+    words = (columns + 63) >> 6
+    for word in range(words):
+        at = (k * words + word) * rows
+        target = slice_start + (y + first) * width + x + 64 * word
+        _paint_label(labels, at, first, stop, columns - 64 * word, value, volume, target, width)
+        on_canvas = ((x >> 6) + word) * height + y
+        _add_lines(lines, at, first, stop, canvas, on_canvas, x & 63, height)
 
 
 @kernel
-def paint_contour(objects, placed, boxes, slices, labels, lines, low, high, image, label, width):
-    """Paint the placed objects of each volume, the later over the earlier.
+def paint_contour(objects, placed, boxes, slices, labels, lines, low, high, image, label, shape):
+    """Paint the placed objects of a volume, the later over the earlier.
 
     Args:
-        objects: (B, N, P) int32, column ``LABEL``.
-        placed: (B, N, Placed.SIZE) int32, in painting order.
-        boxes: (B, N * K, Box.SIZE) int32.
-        slices: (B, N * K, S, Slice.SIZE) int32.
-        labels, lines: (B, N * K, R) uint64 arena.
+        objects: (N, P) int32, column ``LABEL``.
+        placed: (N, Placed.SIZE) int32, in painting order.
+        boxes: (N * K, Box.SIZE) int32.
+        slices: (N * K, S, Slice.SIZE) int32.
+        labels, lines: (N * K, R) uint64 arena.
         low, high: bit patterns of the image off and on a contour.
-        image: (B, D, H * W) unsigned bit patterns, out.
-        label: (B, D, H * W) uint8 or uint16, out.
-        width: W.
+        image: (D * H * W,) unsigned bit patterns, out.
+        label: (D * H * W,) uint8 or uint16, out.
+        shape: (D, H, W).
     """
-    _, depth, area = label.shape
-    height, words = area // width, (width + 63) >> 6
-    canvas = np.empty(words * height, np.uint64)
-    for b in range(label.shape[0]):
-        for z in range(depth):
-            slice_label, slice_image = label[b, z], image[b, z]
-            for i in range(area):
-                slice_label[i] = 0
-            for i in range(words * height):
-                canvas[i] = ZERO
-            for rank in range(placed.shape[1]):
-                place = placed[b, rank]
-                variant = place[_VARIANT]
-                box = boxes[b, variant]
-                k = np.int64(z - place[_Z])
-                if place[_ACCEPTED] == 0 or k < 0 or k >= box[_DEPTH]:
-                    continue
+    depth, height, width = shape
+    words = (width + 63) >> 6
+    canvas = np.empty((words + 1) * height + WIDTH, np.uint64)
+    for z in range(depth):
+        start = z * height * width
+        slice_label = label[start : start + height * width]
+        for i in range(slice_label.size):
+            slice_label[i] = 0
+        for i in range(canvas.size):
+            canvas[i] = ZERO
+        for rank in range(placed.shape[0]):
+            place = placed[rank]
+            variant = place[_VARIANT]
+            box = boxes[variant]
+            k = np.int64(z - place[_Z])
+            if place[_ACCEPTED] == 1 and 0 <= k < box[_DEPTH]:
                 k *= box[_STEP]
-                _paint_slice(
-                    box, slices[b, variant, k], k, labels[b, variant], lines[b, variant],
+                _paint_object(
+                    box, slices[variant, k], k, labels[variant], lines[variant],
                     np.int64(place[_Y]), np.int64(place[_X]),
-                    label.dtype.type(objects[b, place[_OBJECT], _LABEL]),
-                    height, width, slice_label, canvas,
+                    label.dtype.type(objects[place[_OBJECT], _LABEL]),
+                    height, width, label, start, canvas,
                 )  # fmt: skip
-            for word in range(words):
-                count = min(width - 64 * word, 64)
-                for y in range(height):
-                    write_word(
-                        slice_image, y * width + 64 * word, canvas[word * height + y],
-                        high, low, count,
-                    )  # fmt: skip
+        for word in range(words):
+            count = min(width - 64 * word, 64)
+            at = start + 64 * word
+            for y in range(height):
+                write_word(image, at + y * width, canvas[word * height + y], high, low, count)

@@ -202,27 +202,25 @@ _place_volume = build(device, popcount, _nothing, _add, _keep_least)
 
 @kernel
 def place_overlap(
-    boxes, slices, rows, occupied, orientations, width, ratio, tries, legacy, seed, indices, placed
+    boxes, slices, rows, occupied, orientations, width, ratio, tries, legacy, seed, index, placed
 ):
-    """Place the objects of each volume.
+    """Place the objects of a volume.
 
     Args:
-        boxes: (B, N * K, Box.SIZE) int32.
-        slices: (B, N * K, S, Slice.SIZE) int32.
-        rows: (B, N * K, R) uint64 label rows.
-        occupied: (B, D, words + 1, H) uint64, out: the union of what was placed.
+        boxes: (N * K, Box.SIZE) int32.
+        slices: (N * K, S, Slice.SIZE) int32.
+        rows: (N * K, R) uint64 label rows.
+        occupied: (D, words + 1, H) uint64, out: the union of what was placed.
         orientations: K.
         width: W of the volume.
         ratio: largest overlap ratio, millionths.
         tries: proposals an object.
         legacy: divide by the published script's denominator.
         seed: uint64.
-        indices: (B,) uint64 volume indices.
-        placed: (B, N, Placed.SIZE) int32, out, in painting order.
+        index: uint64, of the volume.
+        placed: (N, Placed.SIZE) int32, out, in painting order.
     """
-    shared = np.zeros(2, np.int64)
-    for b in range(placed.shape[0]):
-        _place_volume(
-            boxes[b], slices[b], rows[b], occupied[b], orientations, width, ratio, tries, legacy,
-            seed, indices[b], placed[b], 0, 1, 1, shared,
-        )  # fmt: skip
+    _place_volume(
+        boxes, slices, rows, occupied, orientations, width, ratio, tries, legacy, seed, index,
+        placed, 0, 1, 1, np.zeros(2, np.int64),
+    )  # fmt: skip

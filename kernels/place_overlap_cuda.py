@@ -36,7 +36,7 @@ _place_volume = build(cuda.jit(device=True), _count_bits, _synchronize, _add, _k
 def place_overlap(
     boxes, slices, rows, occupied, orientations, width, ratio, tries, legacy, seed, indices, placed
 ):
-    """Like the CPU's ``place_overlap``; launch it as ``[B, THREADS]``."""
+    """Like the CPU's ``place_overlap``, for arrays with a leading axis B; launch as ``[B, THREADS]``."""
     shared = cuda.shared.array(_SHARED, np.int64)
     b = cuda.blockIdx.x
     _place_volume(

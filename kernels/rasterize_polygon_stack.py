@@ -210,8 +210,9 @@ def _collect(scratch, start, region, words, pitch, side, first, stop, labels, li
 @device
 def _rasterize_slice(
     row, z, at, words, labels, lines, label_radius, line_radius, label_discs, line_discs,
-    vy, vx, scratch, record,
+    vy, vx, scratch,
 ):  # fmt: skip
+    """Rasterize slice z to the arena at ``at``; return its first row, its stop, its voxels."""
     side = np.int64(row[_BOX])
     count = _section(row, z, vy, vx)
     top, bottom = vy[0], vy[0]
@@ -239,7 +240,7 @@ def _rasterize_slice(
             )  # fmt: skip
     first, stop = max(first, 0), min(stop, side)
     voxels = _collect(scratch, _PAD, region, words, pitch, side, first, stop, labels, lines, at)
-    record[_SLICE_FIRST], record[_SLICE_STOP], record[_SLICE_VOXELS] = first, stop, voxels
+    return first, stop, voxels
 
 
 @kernel
@@ -250,7 +251,7 @@ def rasterize_polygon_stack(
     """Rasterize the first variant of each object.
 
     Args:
-        objects: (B, N, P) int32, columns ``Object``.
+        objects: (N, P) int32, columns ``Object``.
         orientations: K, variants an object.
         side_high: most rows and columns of a slice.
         label_radius, line_radius: 1/64 voxel, half the width of what an edge adds to the label
@@ -258,25 +259,24 @@ def rasterize_polygon_stack(
         label_discs, line_discs: (64 * multiple of 8,) int64: half-width in 1/64 voxel of a disc
             about a vertex at fraction ``vy & 63`` of a row, from row ``(vy >> 6) - margin(radius)``
             on; negative where the row misses the disc.
-        boxes: (B, N * K, Box.SIZE) int32, in and out: ``VOXELS`` is added to.
-        slices: (B, N * K, S, Slice.SIZE) int32, out.
-        labels, lines: (B, N * K, R) uint64 arena, out: words as described in ``records.py``.
+        boxes: (N * K, Box.SIZE) int32, in and out: ``VOXELS`` is added to.
+        slices: (N * K, S, Slice.SIZE) int32, out.
+        labels, lines: (N * K, R) uint64 arena, out: words as described in ``records.py``.
     """
     vy, vx = np.empty(VERTICES_MAX + 1, np.int64), np.empty(VERTICES_MAX + 1, np.int64)
     scratch = np.empty(3 * ((side_high + 63) >> 6) * (side_high + 2 * _PAD), np.uint64)
-    for b in range(objects.shape[0]):
-        for n in range(objects.shape[1]):
-            row, variant = objects[b, n], n * orientations
-            box = boxes[b, variant]
-            side = np.int64(row[_BOX])
-            words = (side + 63) >> 6
-            stored = np.int64(row[_DEPTH]) if box[_STEP] == 1 else np.int64(1)
-            voxels = np.int64(0)
-            for z in range(stored):
-                _rasterize_slice(
-                    row, z, z * words * side, words, labels[b, variant], lines[b, variant],
-                    label_radius, line_radius, label_discs, line_discs,
-                    vy, vx, scratch, slices[b, variant, z],
-                )  # fmt: skip
-                voxels += slices[b, variant, z, _SLICE_VOXELS]
+    for n in range(objects.shape[0]):
+        row, variant = objects[n], n * orientations
+        box, records = boxes[variant], slices[variant]
+        label_rows, line_rows = labels[variant], lines[variant]
+        side = np.int64(row[_BOX])
+        words = (side + 63) >> 6
+        stored = np.int64(row[_DEPTH]) if box[_STEP] == 1 else np.int64(1)
+        for z in range(stored):
+            first, stop, voxels = _rasterize_slice(
+                row, z, z * words * side, words, label_rows, line_rows,
+                label_radius, line_radius, label_discs, line_discs, vy, vx, scratch,
+            )  # fmt: skip
+            record = records[z]
+            record[_SLICE_FIRST], record[_SLICE_STOP], record[_SLICE_VOXELS] = first, stop, voxels
             box[_VOXELS] += voxels if box[_STEP] == 1 else voxels * row[_DEPTH]

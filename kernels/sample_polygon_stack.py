@@ -82,24 +82,20 @@ def _sample_vertices(settings, seed, index, n, vertices, radius_high, row):
 
 
 @kernel
-def sample_polygon_stack(
-    settings, xy_vertices, z_rules, seed, indices, orientations, objects, boxes
-):
-    """Draw the objects of each volume.
+def sample_polygon_stack(settings, xy_vertices, z_rules, seed, index, orientations, objects, boxes):
+    """Draw the objects of a volume.
 
     Args:
         settings: (Sampling.SIZE,) int64.
         xy_vertices: (XY_CLASSES,) int64, vertices of each section class, 0 for an ellipse.
         z_rules: (Z_CLASSES,) int64, a ``ZRule`` each.
         seed: uint64.
-        indices: (B,) uint64 volume indices.
+        index: uint64, of the volume.
         orientations: K, variants an object.
-        objects: (B, N, P) int32, out; columns ``Object``.
-        boxes: (B, N * K, Box.SIZE) int32, out: the box of each object's first variant.
+        objects: (N, P) int32, out; columns ``Object``.
+        boxes: (N * K, Box.SIZE) int32, out: the box of each object's first variant.
     """
-    for b in range(objects.shape[0]):
-        for n in range(objects.shape[1]):
-            _sample_object(
-                settings, xy_vertices, z_rules, seed, indices[b], n,
-                objects[b, n], boxes[b, n * orientations],
-            )  # fmt: skip
+    for n in range(objects.shape[0]):
+        _sample_object(
+            settings, xy_vertices, z_rules, seed, index, n, objects[n], boxes[n * orientations]
+        )

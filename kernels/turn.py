@@ -79,17 +79,15 @@ def turn(orientations, boxes, slices, labels, lines):
 
     Args:
         orientations: (K,) int64 ``Orientation`` codes.
-        boxes: (B, N * K, Box.SIZE) int32, in and out.
-        slices: (B, N * K, S, Slice.SIZE) int32, in and out.
-        labels, lines: (B, N * K, R) uint64, in and out.
+        boxes: (N * K, Box.SIZE) int32, in and out.
+        slices: (N * K, S, Slice.SIZE) int32, in and out.
+        labels, lines: (N * K, R) uint64, in and out.
     """
     count = orientations.size
-    for b in range(boxes.shape[0]):
-        for variant in range(boxes.shape[1]):
-            base = variant - variant % count
-            if variant != base:
-                _turn(
-                    orientations[variant % count], boxes[b, base], slices[b, base],
-                    labels[b, base], lines[b, base], boxes[b, variant], slices[b, variant],
-                    labels[b, variant], lines[b, variant],
-                )  # fmt: skip
+    for variant in range(boxes.shape[0]):
+        base = variant - variant % count
+        if variant != base:
+            _turn(
+                orientations[variant % count], boxes[base], slices[base], labels[base],
+                lines[base], boxes[variant], slices[variant], labels[variant], lines[variant],
+            )  # fmt: skip

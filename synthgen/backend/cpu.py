@@ -69,16 +69,15 @@ class CpuBackend:
         self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
     ) -> list[Stage]:
         """The kernels of one volume; every array has a leading axis of length 1."""
-        work, plan = self._workspace(), self.plan
+        plan, seed, index = self.plan, np.uint64(seed), indices[0]
         shapes, contour, orientations = plan.shapes, plan.contour, len(plan.shapes.orientations)
-        depth, height, width = plan.shape
+        work = {name: array[0] for name, array in self._workspace().items()}
         objects, boxes, slices = work["objects"], work["boxes"], work["slices"]
-        labels, lines, key = work["labels"], work["lines"], np.uint64(seed)
-        patterns = image.view(contour.levels.dtype)
-        flat = (1, depth, height * width)
+        labels, lines = work["labels"], work["lines"]
+        pixels, classes = image.view(contour.levels.dtype).reshape(-1), label.reshape(-1)
 
         sample = partial(
-            sample_polygon_stack, shapes.settings, shapes.xy_vertices, shapes.z_rules, key, indices,
+            sample_polygon_stack, shapes.settings, shapes.xy_vertices, shapes.z_rules, seed, index,
             orientations, objects, boxes,
         )  # fmt: skip
         rasterize = partial(
@@ -86,19 +85,18 @@ class CpuBackend:
             contour.line_radius, contour.label_discs, contour.line_discs, boxes, slices, labels,
             lines,
         )  # fmt: skip
+        turned = partial(turn, shapes.orientations, boxes, slices, labels, lines)
         place = partial(
-            place_overlap, boxes, slices, labels, work["occupied"], orientations, width, plan.ratio,
-            plan.tries, plan.legacy, key, indices, placed,
+            place_overlap, boxes, slices, labels, work["occupied"], orientations, plan.shape[2],
+            plan.ratio, plan.tries, plan.legacy, seed, index, placed[0],
         )  # fmt: skip
         paint = partial(
-            paint_contour, objects, placed, boxes, slices, labels, lines, contour.levels[0],
-            contour.levels[contour.value], patterns.reshape(flat), label.reshape(flat), width,
+            paint_contour, objects, placed[0], boxes, slices, labels, lines, contour.levels[0],
+            contour.levels[contour.value], pixels, classes, plan.shape,
         )  # fmt: skip
         noise = partial(
-            uniform_noise, *contour.noise, contour.value, contour.levels, key, indices,
-            patterns.reshape(1, -1),
-        )  # fmt: skip
-        turned = partial(turn, shapes.orientations, boxes, slices, labels, lines)
+            uniform_noise, *contour.noise, contour.value, contour.levels, seed, index, pixels
+        )
         return [
             Stage("sample", sample),
             Stage("rasterize", rasterize),
