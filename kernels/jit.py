@@ -67,3 +67,12 @@ def kernel(function: Callable[..., Any]) -> Any:
 def device(function: Callable[..., Any]) -> Any:
     """Compile a function that only kernels call."""
     return njit(nogil=True, error_model="numpy", forceinline=True)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Make a function that is pasted into its callers before they are compiled.
+
+    For a piece of a kernel that is called in one place, and for a line or two of arithmetic: such a
+    function costs no compilation of its own.
+    """
+    return njit(nogil=True, error_model="numpy", inline="always")(function)

@@ -6,7 +6,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .bits import ONE, ZERO
-from .jit import device, kernel
+from .jit import device, inlined, kernel
 from .lanes import WIDTH, below, load, shift_left, shift_right, splat, steps, store
 from .records import Box, Object, Placed, Slice
 
@@ -96,7 +96,7 @@ def write_word(array, at, bits, high, low, count):
         array[at + i] = high if (bits >> np.uint64(i)) & ONE else low
 
 
-@device
+@inlined
 def _paint_label(rows, at, first, stop, columns, value, volume, target, width):
     """Paint word columns 0 .. columns - 1 of label rows; row ``first`` goes to ``target``.
 
@@ -116,7 +116,7 @@ def _paint_label(rows, at, first, stop, columns, value, volume, target, width):
         target += width
 
 
-@device
+@inlined
 def _add_lines(lines, at, first, stop, canvas, target, shift, height):
     """Add line rows to the canvas, eight at a time, shifted by ``shift`` into two of its words."""
     for row in range(first, stop, WIDTH):
@@ -128,7 +128,7 @@ def _add_lines(lines, at, first, stop, canvas, target, shift, height):
         store(canvas, near + height, load(canvas, near + height) | spill)
 
 
-@device
+@inlined
 def _paint_object(
     box, record, k, labels, lines, y, x, value, height, width, volume, slice_start, canvas
 ):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .bits import ONE, SIXTY_THREE, popcount, shifted_pair
-from .jit import device, kernel
+from .jit import device, inlined, kernel
 from .philox import bounded, random_words
 from .records import Box, Placed, Slice
 from .streams import Stream
@@ -31,17 +31,19 @@ _Z, _Y, _X = int(Placed.Z), int(Placed.Y), int(Placed.X)
 _ACCEPTED, _PROPOSALS = int(Placed.ACCEPTED), int(Placed.PROPOSALS)
 
 
-def build(jit: Any, count_bits: Any, synchronize: Any, add: Any, keep_least: Any) -> Any:
+def build(
+    jit: Any, jit_inlined: Any, count_bits: Any, synchronize: Any, add: Any, keep_least: Any
+) -> Any:
     """Compile the placement of one volume for a target.
 
     Args:
-        jit: decorator that compiles a function called from kernels.
+        jit, jit_inlined: decorators of a function called from kernels, and of one called in one place.
         count_bits: set bits of a uint64.
         synchronize: waits for all threads of the block.
         add, keep_least: ``(array, i, value)``, atomic in the block.
     """
 
-    @jit
+    @jit_inlined
     def rank_by_volume(boxes, orientations, n, objects):
         """Place of object n by voxels, largest first; of equals, the later one first."""
         voxels, rank = boxes[n * orientations, _VOXELS], 0
@@ -64,7 +66,7 @@ def build(jit: Any, count_bits: Any, synchronize: Any, add: Any, keep_least: Any
             bounded(w3, 0, width - box[_WIDTH]),
         )
 
-    @jit
+    @jit_inlined
     def overlap(box, slices, rows, occupied, z, y, x, lane, lanes, limit):
         """Voxels of a variant's slices lane, lane + lanes, ... that are occupied.
 
@@ -90,7 +92,7 @@ def build(jit: Any, count_bits: Any, synchronize: Any, add: Any, keep_least: Any
                 break
         return total
 
-    @jit
+    @jit_inlined
     def occupy(box, slices, rows, occupied, z, y, x, thread, threads):
         """Mark a variant's voxels, slice by slice, as occupied."""
         height, words, step = box[_HEIGHT], (box[_WIDTH] + 63) >> 6, box[_STEP]
@@ -107,7 +109,7 @@ def build(jit: Any, count_bits: Any, synchronize: Any, add: Any, keep_least: Any
                     near[y + row] |= rows[at + row] << shift
                     far[y + row] |= (rows[at + row] >> ONE) >> (SIXTY_THREE - shift)
 
-    @jit
+    @jit_inlined
     def place_object(
         boxes, slices, rows, occupied, orientations, width, n, limit, tries, seed, index, placed,
         thread, threads, lanes, shared,
@@ -154,7 +156,7 @@ def build(jit: Any, count_bits: Any, synchronize: Any, add: Any, keep_least: Any
             placed[_Z], placed[_Y], placed[_X] = 0, 0, 0
             placed[_ACCEPTED], placed[_PROPOSALS] = 0, tries
 
-    @jit
+    @jit_inlined
     def place_volume(
         boxes, slices, rows, occupied, orientations, width, ratio, tries, legacy, seed, index,
         placed, thread, threads, lanes, shared,
@@ -182,22 +184,22 @@ def build(jit: Any, count_bits: Any, synchronize: Any, add: Any, keep_least: Any
     return place_volume
 
 
-@device
+@inlined
 def _nothing():
     return None
 
 
-@device
+@inlined
 def _add(array, i, value):
     array[i] += value
 
 
-@device
+@inlined
 def _keep_least(array, i, value):
     array[i] = min(array[i], value)
 
 
-_place_volume = build(device, popcount, _nothing, _add, _keep_least)
+_place_volume = build(device, inlined, popcount, _nothing, _add, _keep_least)
 
 
 @kernel

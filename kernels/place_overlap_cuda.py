@@ -29,7 +29,8 @@ def _count_bits(word):
     return cuda.popc(word)
 
 
-_place_volume = build(cuda.jit(device=True), _count_bits, _synchronize, _add, _keep_least)
+_device = cuda.jit(device=True)
+_place_volume = build(_device, _device, _count_bits, _synchronize, _add, _keep_least)
 
 
 @cuda.jit

@@ -21,7 +21,7 @@ import math
 import numpy as np
 
 from .bits import quotient
-from .jit import device
+from .jit import device, inlined
 from .records import ZRule
 
 TURN_BITS = 24
@@ -34,12 +34,12 @@ CEIL = (np.int64(1) << np.int64(32)) - BIAS
 _PRISM, _PYRAMID = int(ZRule.PRISM), int(ZRule.PYRAMID)
 
 
-@device
+@inlined
 def cosine(degrees):
     return COSINE[degrees % 360]
 
 
-@device
+@inlined
 def sine(degrees):
     return COSINE[(degrees + 270) % 360]
 
@@ -78,7 +78,7 @@ def polygon_vertex(degrees, radius, center, rule, z, depth, numerator, denominat
     return y << 6, x << 6
 
 
-@device
+@inlined
 def ellipse_step(axis):
     """Degrees between an ellipse's vertices, by its larger semi-axis in voxels, as in OpenCV."""
     if axis >= 15:
@@ -103,7 +103,7 @@ def ellipse_vertex(degrees, angle, a, b, center):
     )
 
 
-@device
+@inlined
 def floor_sqrt(value):
     """Integer root of 0 <= value < 2^52.
 
@@ -112,25 +112,25 @@ def floor_sqrt(value):
     return np.int64(math.sqrt(np.float64(value)))
 
 
-@device
+@inlined
 def row_at_or_after(y):
     """First row whose centre is at ``y`` (1/64 voxel) or beyond."""
     return (y + 63) >> 6
 
 
-@device
+@inlined
 def reciprocal(value):
     """``2^26 / value`` of an integer other than 0."""
     return 67108864.0 / np.float64(value)
 
 
-@device
+@inlined
 def scaled(value, factor):
     """``value * factor`` cut to an integer; |value| < 2^53."""
     return np.int64(np.float64(value) * factor)
 
 
-@device
+@inlined
 def strip(ya, xa, dx, per_dy, first):
     """Crossing of an edge's line with row ``first`` and its step a row, in 2^-32 voxel.
 
@@ -139,7 +139,7 @@ def strip(ya, xa, dx, per_dy, first):
     return (xa << 26) + scaled(dx * (64 * first - ya), per_dy), scaled(dx << 6, per_dy)
 
 
-@device
+@inlined
 def half_width(length2, radius, per_dy):
     """Half the row section of the strip of ``radius`` about an edge, in 2^-32 voxel."""
     return scaled(floor_sqrt(radius * radius * length2), per_dy)
@@ -156,7 +156,7 @@ def slab(ya, xa, dy, dx, per_dx, first):
     return min(start, start + width), max(start, start + width), -scaled(dy << 6, per_dx)
 
 
-@device
+@inlined
 def margin(radius):
     """Rows above a vertex's own that a disc of ``radius`` (1/64 voxel) may touch."""
     return (radius + 63) >> 6

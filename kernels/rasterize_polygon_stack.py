@@ -3,7 +3,7 @@
 import numpy as np
 
 from .bits import quotient
-from .jit import device, kernel
+from .jit import device, inlined, kernel
 from .lanes import (
     WIDTH,
     at_most,
@@ -50,7 +50,7 @@ _SLICE_FIRST, _SLICE_STOP, _SLICE_VOXELS = int(Slice.FIRST), int(Slice.STOP), in
 VERTICES_MAX = 72
 
 
-@device
+@inlined
 def _section(row, z, vy, vx):
     """Write the vertices of slice z in 1/64 voxel, closed by the first one; return their number."""
     rule, depth, center = row[_RULE], np.int64(row[_DEPTH]), np.int64(row[_BOX] // 2)
@@ -112,7 +112,7 @@ def _flip_from(rows, start, low_word, high_word, words, pitch, a, inside):
         store(rows, at, load(rows, at) ^ inside)
 
 
-@device
+@inlined
 def _word_range(xa, xb, radius, words):
     """First and last word of a row that an edge widened by ``radius`` can reach."""
     low_word = max((min(xa, xb) - radius) >> 12, 0)
@@ -185,13 +185,13 @@ def _add_edge(scratch, start, region, words, pitch, ya, xa, yb, xb, label_radius
         lows, highs = lows + splat(slab_step << 3), highs + splat(slab_step << 3)
 
 
-@device
+@inlined
 def _clear(scratch, start, stop):
     for at in range(start, stop, WIDTH):
         store(scratch, at, splat(0))
 
 
-@device
+@inlined
 def _collect(scratch, start, region, words, pitch, side, first, stop, labels, lines, at):
     """Move rows first .. stop - 1 from scratch to the arena; return the label's voxels."""
     voxels = np.int64(0)
@@ -207,7 +207,7 @@ def _collect(scratch, start, region, words, pitch, side, first, stop, labels, li
     return voxels
 
 
-@device
+@inlined
 def _rasterize_slice(
     row, z, at, words, labels, lines, label_radius, line_radius, label_discs, line_discs,
     vy, vx, scratch,

@@ -1,6 +1,6 @@
 """Random polygon stacks: classes, sizes, section vertices. Twin of ``sample_polygon_stack.cu``."""
 
-from .jit import device, kernel
+from .jit import device, inlined, kernel
 from .philox import bounded, random_words
 from .records import Box, Object, Sampling, ZRule
 from .streams import Stream
@@ -28,7 +28,7 @@ _BOX_DEPTH, _BOX_HEIGHT, _BOX_WIDTH = int(Box.DEPTH), int(Box.HEIGHT), int(Box.W
 _BOX_STEP, _BOX_VOXELS = int(Box.STEP), int(Box.VOXELS)
 
 
-@device
+@inlined
 def _sample_object(settings, xy_vertices, z_rules, seed, index, n, row, box):
     w0, w1, w2, w3 = random_words(seed, index, _STREAM, n * DRAWS)
     w4, w5, w6, w7 = random_words(seed, index, _STREAM, n * DRAWS + 1)
@@ -69,7 +69,7 @@ def _sample_object(settings, xy_vertices, z_rules, seed, index, n, row, box):
     box[_BOX_VOXELS] = 0
 
 
-@device
+@inlined
 def _sample_vertices(settings, seed, index, n, vertices, radius_high, row):
     for i in range(0, vertices, 2):
         w0, w1, w2, w3 = random_words(seed, index, _STREAM, n * DRAWS + 3 + i // 2)
