@@ -1,7 +1,8 @@
 """What each CUDA kernel costs, read off the compiler: no GPU and no driver needed.
 
 Usage: python benchmarks/cuda_report.py [--json]
-Needs the wheels cuda-bindings and nvidia-cuda-nvrtc, which the extra ``dev`` installs.
+Needs the wheels cuda-bindings and nvidia-cuda-nvrtc, and for the placement, which Numba compiles,
+numba-cuda, nvidia-nvvm and nvidia-cuda-nvcc; the extra ``dev`` installs them.
 """
 
 import argparse
@@ -10,8 +11,13 @@ import itertools
 import json
 import re
 import struct
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from synthgen.backend.source import kernel_names, kernel_source
@@ -67,6 +73,18 @@ def compile_text(source: str, name: str, defines: dict[str, str], architecture: 
     cubin = _bytes(nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN, program)
     ptx = _bytes(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program).decode()
     _call(nvrtc.nvrtcDestroyProgram, program)
+    return _compiled(name, defines, architecture, log, cubin, name, ptx)
+
+
+def _compiled(
+    name: str,
+    defines: dict[str, str],
+    architecture: str,
+    log: str,
+    cubin: bytes,
+    entry: str,
+    ptx: str,
+) -> Compiled:
     return Compiled(
         kernel=name,
         defines=defines,
@@ -76,13 +94,65 @@ def compile_text(source: str, name: str, defines: dict[str, str], architecture: 
         spill_loads=_number(r"(\d+) bytes spill loads", log),
         local_memory=_number(r"(\d+) bytes stack frame", log),
         static_shared=_number(r"(\d+) bytes smem", log, absent=0),
-        code=_section_size(cubin, f".text.{name}"),
+        code=_section_size(cubin, f".text.{entry}"),
         ptx=ptx,
     )
 
 
+# A process of its own, since Numba would reuse what it compiled for another architecture.
+_PLACEMENT = """
+import sys
+from types import SimpleNamespace
+from numba import cuda, types
+from synthgen.kernels.place_overlap_cuda import place_overlap
+
+cc = (int(sys.argv[1]), 0)
+# Numba asks the device for its capability when it compiles what a kernel calls.
+type(place_overlap).compile_device.__globals__["get_current_device"] = lambda: SimpleNamespace(
+    compute_capability=cc
+)
+array = lambda dtype, dimensions: types.Array(dtype, dimensions, "C")
+signature = (
+    array(types.int32, 3), array(types.int32, 4), array(types.uint64, 3), array(types.uint64, 4),
+    types.int64, types.int64, types.int64, types.int64, types.boolean, types.uint64,
+    array(types.uint64, 1), array(types.int32, 3),
+)
+kernel = place_overlap.py_func
+print(cuda.compile(kernel, signature, cc=cc, device=False, output="ptx", abi="numba")[0])
+"""
+
+
+def placement_tools() -> str | None:
+    """What is missing to compile the placement, if anything."""
+    for module, wheel in (("numba_cuda", "numba-cuda"), ("nvidia.cu13", "nvidia-nvvm")):
+        if find_spec(module.partition(".")[0]) is None or find_spec(module) is None:
+            return f"the wheel {wheel} is not installed"
+    return None if _assembler().exists() else "the wheel nvidia-cuda-nvcc is not installed"
+
+
+def _assembler() -> Path:
+    found = find_spec("nvidia.cu13")
+    folders = (found.submodule_search_locations if found else None) or ["."]
+    return Path(folders[0], "bin", "ptxas")
+
+
+def compile_placement(architecture: str) -> Compiled:
+    """The placement as Numba compiles it, through the assembler."""
+    command = [sys.executable, "-c", _PLACEMENT, architecture[3]]
+    ptx = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    with tempfile.TemporaryDirectory() as folder:
+        source, binary = Path(folder, "placement.ptx"), Path(folder, "placement.cubin")
+        source.write_text(ptx)
+        command = [str(_assembler()), "-v", "-arch", architecture, str(source), "-o", str(binary)]
+        log = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        entry = re.findall(r"\.entry (\w+)", ptx)[0]
+        return _compiled("place_overlap", {}, architecture, log, binary.read_bytes(), entry, ptx)
+
+
 def report() -> Iterator[Compiled]:
     """Every kernel, in every variant, for every architecture."""
+    for architecture in ARCHITECTURES if placement_tools() is None else ():
+        yield compile_placement(architecture)
     for name in kernel_names():
         for defines, architecture in itertools.product(variants(name), ARCHITECTURES):
             yield compile_kernel(name, defines, architecture)

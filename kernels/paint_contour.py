@@ -132,7 +132,7 @@ def _add_lines(lines, at, first, stop, canvas, target, shift, height):
 def _paint_object(
     box, record, k, labels, lines, y, x, value, height, width, volume, slice_start, canvas
 ):
-    """Paint stored slice k of a variant with its corner at (y, x); its contour goes to the canvas."""
+    """Paint stored slice k of a variant with its corner at (y, x), its contour to the canvas."""
     rows, columns = np.int64(box[_HEIGHT]), np.int64(box[_WIDTH])
     first, stop = np.int64(record[_FIRST]), np.int64(record[_STOP])
     words = (columns + 63) >> 6

@@ -37,7 +37,7 @@ def build(
     """Compile the placement of one volume for a target.
 
     Args:
-        jit, jit_inlined: decorators of a function called from kernels, and of one called in one place.
+        jit, jit_inlined: decorators of functions called from kernels; the second, in one place.
         count_bits: set bits of a uint64.
         synchronize: waits for all threads of the block.
         add, keep_least: ``(array, i, value)``, atomic in the block.

@@ -37,7 +37,7 @@ _place_volume = build(_device, _device, _count_bits, _synchronize, _add, _keep_l
 def place_overlap(
     boxes, slices, rows, occupied, orientations, width, ratio, tries, legacy, seed, indices, placed
 ):
-    """Like the CPU's ``place_overlap``, for arrays with a leading axis B; launch as ``[B, THREADS]``."""
+    """The CPU's ``place_overlap`` for B volumes, a leading axis; launch as ``[B, THREADS]``."""
     shared = cuda.shared.array(_SHARED, np.int64)
     b = cuda.blockIdx.x
     _place_volume(

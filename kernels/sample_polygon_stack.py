@@ -1,6 +1,6 @@
 """Random polygon stacks: classes, sizes, section vertices. Twin of ``sample_polygon_stack.cu``."""
 
-from .jit import device, inlined, kernel
+from .jit import inlined, kernel
 from .philox import bounded, random_words
 from .records import Box, Object, Sampling, ZRule
 from .streams import Stream

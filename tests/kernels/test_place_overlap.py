@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks.cuda_report import ARCHITECTURES, compile_placement, placement_tools
 from synthgen.recipe import load_recipe
 
 pytestmark = pytest.mark.skipif(
@@ -71,32 +72,11 @@ def test_simulated_block_places_as_the_cpu_does(name, threads, tmp_path):
     np.testing.assert_array_equal(simulated["occupied"], work["occupied"])
 
 
-COMPILE = """
-import sys
-from types import SimpleNamespace
-from numba import cuda, types
-from synthgen.kernels.place_overlap_cuda import place_overlap
-
-cc = (int(sys.argv[1]), 0)
-# Numba asks the device for its capability when it compiles what a kernel calls.
-type(place_overlap).compile_device.__globals__["get_current_device"] = lambda: SimpleNamespace(
-    compute_capability=cc
-)
-array = lambda dtype, dimensions: types.Array(dtype, dimensions, "C")
-signature = (
-    array(types.int32, 3), array(types.int32, 4), array(types.uint64, 3), array(types.uint64, 4),
-    types.int64, types.int64, types.int64, types.int64, types.boolean, types.uint64,
-    array(types.uint64, 1), array(types.int32, 3),
-)
-print(cuda.compile(place_overlap.py_func, signature, cc=cc, output="ptx", abi="numba")[0])
-"""
-
-
-@pytest.mark.parametrize("major", [8, 9])
-def test_compiled_placement_is_integer_only_and_keeps_to_registers(major):
-    pytest.importorskip("nvidia.cu13", reason="the wheel nvidia-nvvm is not installed")
-    ptx = run(COMPILE, major)
-    assert f".target sm_{major}0" in ptx
-    assert re.findall(r"\.(?:f16|f32|f64)\b", ptx) == []
-    assert ".local" not in ptx
-    assert "bar.sync" in ptx
+@pytest.mark.skipif(placement_tools() is not None, reason=str(placement_tools()))
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_compiled_placement_is_integer_only_and_keeps_to_registers(architecture):
+    compiled = compile_placement(architecture)
+    assert re.findall(r"\.(?:f16|f32|f64)\b", compiled.ptx) == []
+    assert (compiled.spill_stores, compiled.spill_loads, compiled.local_memory) == (0, 0, 0)
+    assert compiled.registers <= 128  # 256 threads a block, so that two blocks share a processor
+    assert "bar.sync" in compiled.ptx
