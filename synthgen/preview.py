@@ -88,15 +88,12 @@ def from_recipe(
     indices: Sequence[int] | None = None,
     *,
     seed: int = 0,
-    shape: Sequence[int] | None = None,
 ) -> Volumes:
     """Make the volumes ``indices`` of a recipe, on the CPU: for a few it is the quicker start."""
     from synthgen.engine import generate
     from synthgen.recipe import load_recipe
 
     recipe = load_recipe(recipe)
-    if shape is not None:
-        recipe = recipe.at_shape(shape)
     chosen = _checked(range(3) if indices is None else indices)
     volumes = [
         Volume(image[0], label[0], int(index))

@@ -21,6 +21,7 @@ COMMANDS = [
     ["recipes", "show"],
     ["recipes", "validate"],
     ["preview"],
+    ["bench"],
     ["build"],
     ["info"],
     ["verify"],
@@ -207,3 +208,11 @@ def test_preview_is_soon_there_from_cold(tmp_path: Path) -> None:
         capture_output=True,
     )
     assert time.perf_counter() - start < 60  # 20 s on idle cores
+
+
+def test_lengths_can_be_kept_when_the_shape_changes():
+    scaled = run("recipes", "show", "avs-db", "--shape", "128", "128", "128")
+    kept = run("recipes", "show", "avs-db", "--shape", "128", "128", "128", "--no-scale")
+    assert "depth: [13, 66]" in scaled.stdout
+    assert "depth: [10, 50]" in kept.stdout
+    assert "reference_shape: [128, 128, 128]" in kept.stdout

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from synthgen.cli.common import ShapeOption, examples
+from synthgen.cli.common import ScaleOption, ShapeOption, examples, sized_recipe
 
 if TYPE_CHECKING:
     from synthgen.bench import Report
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def bench(
     recipe: Annotated[str, typer.Option(help="A built-in recipe, or a YAML file.")] = "avs-db",
     shape: ShapeOption = None,
+    scale: ScaleOption = True,
     batch: Annotated[int, typer.Option(help="Volumes of a batch.")] = 64,
     volumes: Annotated[int, typer.Option(help="Consecutive volumes that are timed.")] = 200,
     device: Annotated[
@@ -23,11 +24,9 @@ def bench(
 ) -> None:
     """Time each stage in voxels a second, beside what was made."""
     from synthgen.bench import bench as measure
-    from synthgen.recipe import load_recipe
 
-    chosen = load_recipe(recipe)
     report = measure(
-        chosen.at_shape(shape) if shape else chosen,
+        sized_recipe(recipe, shape, scale),
         device=device,
         batch_size=batch,
         volumes=volumes,

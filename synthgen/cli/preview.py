@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from synthgen.cli.common import ShapeOption, examples
+from synthgen.cli.common import ScaleOption, ShapeOption, examples, sized_recipe
 
 
 def preview(
@@ -21,6 +21,7 @@ def preview(
         int | None, typer.Option(min=0, help="Seed of a recipe's volumes. Default: 0.")
     ] = None,
     shape: ShapeOption = None,
+    scale: ScaleOption = True,
 ) -> None:
     """Draw volumes in three planes, with their labels, as a montage PNG."""
     from synthgen.preview import draw, from_recipe, from_store
@@ -32,7 +33,7 @@ def preview(
             raise ValueError("--seed and --shape are for recipes; a store has its own")
         volumes = from_store(source, index)
     else:
-        volumes = from_recipe(source, index, seed=seed or 0, shape=shape)
+        volumes = from_recipe(sized_recipe(source, shape, scale), index, seed=seed or 0)
     draw(volumes).save(output, format="PNG", optimize=True)
     print(f"wrote {output}")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from synthgen.cli.common import ShapeOption, examples
+from synthgen.cli.common import ScaleOption, ShapeOption, examples, sized_recipe
 
 recipes = typer.Typer(help="List, show and check recipes.", invoke_without_command=True)
 
@@ -64,12 +64,10 @@ def list_recipes(
 def show(
     name: Annotated[str, typer.Argument(help="A built-in recipe, or a YAML file.")],
     shape: ShapeOption = None,
+    scale: ScaleOption = True,
 ) -> None:
     """Print a recipe as YAML: something to copy and change."""
-    from synthgen.recipe import load_recipe
-
-    recipe = load_recipe(name)
-    print((recipe.at_shape(shape) if shape else recipe).to_yaml(), end="")
+    print(sized_recipe(name, shape, scale).to_yaml(), end="")
 
 
 @recipes.command(epilog=examples("synthgen recipes validate mine.yaml"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from synthgen.cli.common import ShapeOption, examples
+from synthgen.cli.common import ScaleOption, ShapeOption, examples, sized_recipe
 
 if TYPE_CHECKING:
     from synthgen.store import Built
@@ -30,6 +30,7 @@ def build(
     count: Annotated[int, typer.Option(help="Volumes of the whole store.", show_default=False)],
     seed: Annotated[int, typer.Option(help="With the recipe, determines every voxel.")] = 0,
     shape: ShapeOption = None,
+    scale: ScaleOption = True,
     device: DeviceOption = "auto",
     shard_size: Annotated[
         int | None,
@@ -45,14 +46,13 @@ def build(
     ] = "1/1",
 ) -> None:
     """Build a store of volumes; run it again to resume what was interrupted."""
-    from synthgen.recipe import load_recipe
     from synthgen.store import DEFAULT_CODEC
     from synthgen.store import build as build_store
 
-    chosen = load_recipe(recipe)
+    chosen = sized_recipe(recipe, shape, scale)
     with _bar("building") as bar:
         built = build_store(
-            chosen.at_shape(shape) if shape else chosen,
+            chosen,
             out,
             count=count,
             seed=seed,
