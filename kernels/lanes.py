@@ -86,6 +86,21 @@ def store(typing_context, array, start, value):
 
 
 @intrinsic
+def turned(typing_context, value):
+    """Lanes and their bits in the other order: bit j of lane i becomes bit 63 - j of lane 7 - i."""
+
+    def codegen(context, builder, signature, arguments):
+        reverse = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(_VECTOR, [_VECTOR]), f"llvm.bitreverse.v{WIDTH}i64"
+        )
+        order = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), list(reversed(range(WIDTH))))
+        bits = builder.call(reverse, arguments)
+        return builder.shuffle_vector(bits, bits, order)
+
+    return LANES(LANES), codegen
+
+
+@intrinsic
 def total_popcount(typing_context, value):
     """Set bits of all lanes together."""
 

@@ -27,10 +27,14 @@ __device__ __forceinline__ int section_size(const int* row, Int numerator, Int d
 __device__ __forceinline__ Point section_vertex(const int* row, int count, int i, Int z, Ratio scale)
 {
     const Int center = row[OBJECT_BOX] / 2;
-    if (row[OBJECT_VERTICES] == 0)
-        return ellipse_vertex(i * (360 / count), row[OBJECT_ANGLE],
-                              row[OBJECT_AXIS_A] * scale.numerator / scale.denominator,
-                              row[OBJECT_AXIS_B] * scale.numerator / scale.denominator, center);
+    if (row[OBJECT_VERTICES] == 0) {
+        const bool turned = i >= count / 2;  // the second half is the first, turned about the centre
+        const Point vertex =
+            ellipse_vertex((turned ? i - count / 2 : i) * (360 / count), row[OBJECT_ANGLE],
+                           row[OBJECT_AXIS_A] * scale.numerator / scale.denominator,
+                           row[OBJECT_AXIS_B] * scale.numerator / scale.denominator, center);
+        return turned ? Point{128 * center - vertex.y, 128 * center - vertex.x} : vertex;
+    }
     const int* pair = row + OBJECT_POLAR + 2 * i;
     return polygon_vertex(pair[0], pair[1], center, row[OBJECT_RULE], z, row[OBJECT_DEPTH],
                           scale.numerator, scale.denominator);

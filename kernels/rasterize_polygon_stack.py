@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .bits import quotient
+from .bits import quotient, span
 from .jit import device, inlined, kernel
 from .lanes import (
     WIDTH,
@@ -17,6 +17,7 @@ from .lanes import (
     steps,
     store,
     total_popcount,
+    turned,
 )  # fmt: skip
 from .polygon import (
     BIAS,
@@ -64,8 +65,10 @@ def _section(row, z, vy, vx):
         b = quotient(row[_AXIS_B] * numerator, denominator)
         step = ellipse_step(max(a, b))
         count = 360 // step
-        for i in range(count):
+        half = count >> 1
+        for i in range(half):
             vy[i], vx[i] = ellipse_vertex(i * step, np.int64(row[_ANGLE]), a, b, center)
+            vy[i + half], vx[i + half] = (center << 7) - vy[i], (center << 7) - vx[i]
     else:
         for i in range(count):
             degrees, radius = np.int64(row[_POLAR + 2 * i]), np.int64(row[_POLAR + 2 * i + 1])
@@ -191,19 +194,51 @@ def _clear(scratch, start, stop):
         store(scratch, at, splat(0))
 
 
+@device
+def _deliver(labels, lines, at, label, line, box, y, stop):
+    """Write eight rows from ``y`` on to the arena, those from ``stop`` on as 0; return their voxels.
+
+    What follows the rows in the arena is overwritten, and has to be written later.
+    """
+    inside = below(steps(np.int64(1)) + splat(y), splat(stop)) & splat(box)
+    store(labels, at, label & inside)
+    store(lines, at, line & inside)
+    return total_popcount(label & inside)
+
+
+@device
+def _turned_word(scratch, at, pitch, last, shift):
+    """Word of eight rows turned about the centre, from plane ``last`` and the one before it."""
+    near, far = turned(load(scratch, at + last * pitch)), splat(0)
+    if last > 0:
+        far = turned(load(scratch, at + (last - 1) * pitch))
+    spill = shift_left(shift_left(far, splat(1)), splat(63 - shift))
+    return shift_right(near, splat(shift)) | spill
+
+
 @inlined
-def _collect(scratch, start, region, words, pitch, side, first, stop, labels, lines, at):
-    """Move rows first .. stop - 1 from scratch to the arena; return the label's voxels."""
-    voxels = np.int64(0)
+def _collect(
+    scratch, start, region, planes, pitch, words, side, first, middle, stop, labels, lines, at
+):
+    """Move a slice from scratch to the arena; return the label's voxels.
+
+    Rows first .. middle - 1 are there; rows middle .. stop - 1 are those above the centre, turned.
+    """
+    voxels, twice_center = np.int64(0), side & ~1
+    shift = 64 * planes - 1 - twice_center
     for word in range(words):
-        box = shift_right(splat(-1), splat(max(64 * (word + 1) - side, 0)))
-        for y in range(first, stop, WIDTH):
-            inside = below(steps(np.int64(1)) + splat(y), splat(stop)) & box
-            source, target = start + word * pitch + y, at + word * side + y
-            label = (load(scratch, source) | load(scratch, source + region)) & inside
-            store(labels, target, label)
-            store(lines, target, load(scratch, source + 2 * region) & inside)
-            voxels += total_popcount(label)
+        box = span(0, min(side - 64 * word, 64) - 1)
+        source, target = start + word * pitch, at + word * side
+        for y in range(first, middle, WIDTH):
+            label = load(scratch, source + y) | load(scratch, source + region + y)
+            line = load(scratch, source + 2 * region + y)
+            voxels += _deliver(labels, lines, target + y, label, line, box, y, middle)
+        for y in range(middle, stop, WIDTH):
+            last, row = planes - 1 - word, start + twice_center - y - WIDTH + 1
+            label = _turned_word(scratch, row, pitch, last, shift)
+            label = label | _turned_word(scratch, row + region, pitch, last, shift)
+            line = _turned_word(scratch, row + 2 * region, pitch, last, shift)
+            voxels += _deliver(labels, lines, target + y, label, line, box, y, stop)
     return voxels
 
 
@@ -220,26 +255,38 @@ def _rasterize_slice(
         top, bottom = min(top, vy[i]), max(bottom, vy[i])
     first, stop = row_at_or_after(top - line_radius), ((bottom + line_radius) >> 6) + 1
 
+    # An ellipse looks the same upside down, so its lower half is the upper one turned about the
+    # centre. For that the scratch has to hold the column 2 * center, which may be one beyond.
+    center, middle, planes, deepest = side >> 1, stop, words, FAR
+    if row[_VERTICES] == 0:
+        middle, planes = min((side >> 1) + 1, stop), (center >> 5) + 1
+        deepest = (center << 6) + line_radius
     pitch = side + 2 * _PAD
-    region = words * pitch
-    for plane in range(3 * words):
-        _clear(scratch, plane * pitch + _PAD + first - 2, plane * pitch + _PAD + stop + WIDTH)
+    region = planes * pitch
+    for plane in range(3 * planes):
+        _clear(scratch, plane * pitch + _PAD + first - 2, plane * pitch + _PAD + middle + WIDTH)
     for i in range(count):
+        if min(vy[i], vy[i + 1]) > deepest:
+            continue
         _add_disc(
-            scratch, 2 * region + _PAD, words, pitch, vy[i], vx[i], line_discs, margin(line_radius)
-        )
+            scratch, 2 * region + _PAD, planes, pitch, vy[i], vx[i], line_discs,
+            margin(line_radius),
+        )  # fmt: skip
         if vy[i] == vy[i + 1] and vx[i] == vx[i + 1]:
             _add_disc(
-                scratch, region + _PAD, words, pitch, vy[i], vx[i], label_discs,
+                scratch, region + _PAD, planes, pitch, vy[i], vx[i], label_discs,
                 margin(label_radius),
             )  # fmt: skip
         else:
             _add_edge(
-                scratch, _PAD, region, words, pitch, vy[i], vx[i], vy[i + 1], vx[i + 1],
+                scratch, _PAD, region, planes, pitch, vy[i], vx[i], vy[i + 1], vx[i + 1],
                 label_radius, line_radius,
             )  # fmt: skip
     first, stop = max(first, 0), min(stop, side)
-    voxels = _collect(scratch, _PAD, region, words, pitch, side, first, stop, labels, lines, at)
+    voxels = _collect(
+        scratch, _PAD, region, planes, pitch, words, side, first, min(middle, stop), stop,
+        labels, lines, at,
+    )  # fmt: skip
     return first, stop, voxels
 
 
@@ -264,7 +311,7 @@ def rasterize_polygon_stack(
         labels, lines: (N * K, R) uint64 arena, out: words as described in ``records.py``.
     """
     vy, vx = np.empty(VERTICES_MAX + 1, np.int64), np.empty(VERTICES_MAX + 1, np.int64)
-    scratch = np.empty(3 * ((side_high + 63) >> 6) * (side_high + 2 * _PAD), np.uint64)
+    scratch = np.empty(3 * ((side_high >> 6) + 1) * (side_high + 2 * _PAD), np.uint64)
     for n in range(objects.shape[0]):
         row, variant = objects[n], n * orientations
         box, records = boxes[variant], slices[variant]

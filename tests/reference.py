@@ -170,11 +170,11 @@ def ellipse(a, b, phi, center, scale):
     largest = max(a, b)
     step = 5 if largest >= 15 else 18 if largest >= 10 else 30 if largest >= 3 else 90
     vertices = []
-    for t in range(0, 360, step):
+    for t in range(0, 180, step):
         x = Fraction(a * COS[t] * COS[phi] - b * SIN[t] * SIN[phi], TABLE**2)
         y = Fraction(a * COS[t] * SIN[phi] + b * SIN[t] * COS[phi], TABLE**2)
         vertices.append(tuple(64 * center + math.floor(64 * v + Fraction(1, 2)) for v in (y, x)))
-    return vertices
+    return vertices + [(128 * center - y, 128 * center - x) for y, x in vertices]
 
 
 def polygon(polar, center, rule, z, depth, scale):
