@@ -42,7 +42,7 @@ class _Locator(caching._CacheLocator):
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_Locator":
         locator = cls(py_func)
-        locator.ensure_cache_path()
+        locator.ensure_cache_path()  # type: ignore[no-untyped-call]
         return locator
 
 
@@ -58,7 +58,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that the backend calls."""
     compiled: Any = njit(nogil=True, error_model="numpy")(function)
     try:
-        compiled._cache = _Cache(function)
+        compiled._cache = _Cache(function)  # type: ignore[no-untyped-call]
     except (RuntimeError, OSError):  # a read-only home: compile anew in each process
         pass
     return compiled

@@ -112,7 +112,7 @@ extern "C" __global__ void paint_contour(
     __syncthreads();
 
     const int runs = (W + RUN - 1) / RUN;
-    const bool aligned = W % RUN == 0;
+    const bool aligned = W % RUN == 0 && (((size_t)image | (size_t)label) & 15) == 0;
     for (int i = thread; i < runs * H; i += threads) {
         const int y = i / runs, x = i % runs * RUN;
         Packed label_run[RUN * sizeof(LABEL_TYPE) / 4] = {};

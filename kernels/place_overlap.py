@@ -16,12 +16,10 @@ import numpy as np
 from .bits import ONE, SIXTY_THREE, popcount, shifted_pair
 from .jit import device, inlined, kernel
 from .philox import bounded, random_words
-from .records import Box, Placed, Slice
+from .records import PROPOSALS_MAX, RATIO_UNIT, Box, Placed, Slice
 from .streams import Stream
 
 _STREAM = int(Stream.PLACEMENT)
-DRAWS = 1024  # draws reserved for an object's proposals
-RATIO_UNIT = 1_000_000
 
 _DEPTH, _HEIGHT, _WIDTH = int(Box.DEPTH), int(Box.HEIGHT), int(Box.WIDTH)
 _STEP, _VOXELS = int(Box.STEP), int(Box.VOXELS)
@@ -56,7 +54,7 @@ def build(
     @jit
     def propose(boxes, orientations, n, attempt, seed, index, depth, height, width):
         """Variant and corner (variant, z, y, x) of a proposal; its box is inside the volume."""
-        w0, w1, w2, w3 = random_words(seed, index, _STREAM, n * DRAWS + attempt)
+        w0, w1, w2, w3 = random_words(seed, index, _STREAM, n * PROPOSALS_MAX + attempt)
         variant = n * orientations + bounded(w0, 0, orientations - 1)
         box = boxes[variant]
         return (

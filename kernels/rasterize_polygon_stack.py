@@ -34,7 +34,7 @@ from .polygon import (
     slab,
     strip,
 )
-from .records import Box, Object, Slice
+from .records import VERTICES_MAX, Box, Object, Slice
 
 _VERTICES, _RULE, _DEPTH, _BOX = (
     int(Object.VERTICES), int(Object.RULE), int(Object.DEPTH), int(Object.BOX)
@@ -47,8 +47,6 @@ _FIRST, _MIDDLE, _LAST, _POLAR = (
 )  # fmt: skip
 _STEP, _VOXELS = int(Box.STEP), int(Box.VOXELS)
 _SLICE_FIRST, _SLICE_STOP, _SLICE_VOXELS = int(Slice.FIRST), int(Slice.STOP), int(Slice.VOXELS)
-
-VERTICES_MAX = 72
 
 
 @inlined
@@ -196,7 +194,7 @@ def _clear(scratch, start, stop):
 
 @device
 def _deliver(labels, lines, at, label, line, box, y, stop):
-    """Write eight rows from ``y`` on to the arena, those from ``stop`` on as 0; return their voxels.
+    """Write eight rows from ``y`` on to the arena, from ``stop`` on as 0; return their voxels.
 
     What follows the rows in the arena is overwritten, and has to be written later.
     """

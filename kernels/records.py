@@ -8,6 +8,10 @@ a slice lie in planes: word w of row y is at ``slice + w * height + y``.
 
 from enum import IntEnum
 
+VERTICES_MAX = 72  # of a section; an ellipse is drawn as a polygon of up to as many
+PROPOSALS_MAX = 1024  # draws of the placement stream reserved for an object
+RATIO_UNIT = 1_000_000  # of an overlap ratio
+
 
 class Sampling(IntEnum):
     """Settings of ``sample_polygon_stack``; voxels, scales in 2^-16, ranges inclusive."""

@@ -1,5 +1,6 @@
 """From a recipe to batches of volumes."""
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthgen.backend import Array, Device, Plan, Stage, get_backend, placed_shape
+from synthgen.backend import Array, Device, Plan, Stage, get_backend, in_parts, placed_shape
 from synthgen.recipe import Recipe, load_recipe
 
 BATCH_BYTES = 256 * 2**20
@@ -52,11 +53,13 @@ class Generator:
     """
 
     def __init__(self, recipe: Recipe | str, *, seed: int = 0, device: Device = "auto") -> None:
-        if not 0 <= seed < 2**64:
-            raise ValueError(f"seed: must be 0 .. 2^64 - 1, got {seed}")
         self.recipe = load_recipe(recipe)
-        self.seed = seed
-        self._backend = get_backend(Plan.of(self.recipe), device)
+        self.seed = _word(seed, "seed")
+        self._backend = get_backend(plan_of(self.recipe), device)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what determines the volumes; buffers and threads are made anew."""
+        return _remade, (self.recipe, self.seed, self.device)
 
     @property
     def device(self) -> str:
@@ -153,21 +156,7 @@ def generate(
     size = generator.default_batch_size if batch_size is None else batch_size
     if size < 1:
         raise ValueError(f"batch_size: must be at least 1, got {batch_size}")
-    return _batches(generator, indices, size)
-
-
-def _batches(generator: Generator, indices: Sequence[int], size: int) -> Iterator[Batch]:
-    first = 0
-    while first < len(indices):
-        try:
-            batch = generator.batch(indices[first : first + size])
-        except MemoryError:
-            if size == 1:
-                raise
-            size = (size + 1) // 2
-            continue
-        yield batch
-        first += len(batch)
+    return in_parts(len(indices), size, lambda part: generator.batch(indices[part]))
 
 
 def generate_one(recipe: Recipe | str, seed: int, index: int, *, device: Device = "auto") -> Batch:
@@ -176,10 +165,37 @@ def generate_one(recipe: Recipe | str, seed: int, index: int, *, device: Device 
     return generator.numpy(generator.batch([index]))
 
 
+def _remade(recipe: Recipe, seed: int, device: Device) -> Generator:
+    return Generator(recipe, seed=seed, device=device)
+
+
+def plan_of(recipe: Recipe) -> Plan:
+    """What the backends need of a recipe."""
+    return Plan(
+        shape=recipe.reference_shape,
+        image_dtype=recipe.image_dtype,
+        label_dtype=recipe.label_dtype,
+        shapes=recipe.shapes.tables(),
+        contour=recipe.appearance.tables(recipe.image_dtype),
+        ratio=recipe.placement.ratio_millionths,
+        tries=recipe.placement.tries,
+        legacy=recipe.placement.denominator == "legacy",
+    )
+
+
+def _word(value: Any, name: str) -> int:
+    """A whole number of 64 bits; raises ValueError."""
+    whole = operator.index(value) if hasattr(value, "__index__") else None
+    if whole is None or isinstance(value, bool) or not 0 <= whole < 2**64:
+        raise ValueError(f"{name}: must be a whole number, 0 .. 2^64 - 1, got {value!r}")
+    return whole
+
+
 def _checked(indices: Any) -> npt.NDArray[np.uint64]:
-    if len(indices) and not 0 <= min(indices) <= max(indices) < 2**64:
-        raise ValueError(f"indices: must be 0 .. 2^64 - 1, got {min(indices)} .. {max(indices)}")
-    return np.asarray(indices, np.uint64)
+    if isinstance(indices, range) and len(indices):
+        _word(min(indices), "indices"), _word(max(indices), "indices")
+        return np.array(indices, np.uint64)
+    return np.array([_word(index, "indices") for index in indices], np.uint64)
 
 
 def _require(array: Array, name: str, dtype: str, shape: tuple[int, ...]) -> None:

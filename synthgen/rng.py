@@ -3,8 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 
-from synthgen.kernels.streams import Stream
-
 DRAWS_MAX, STREAMS_MAX = 2**48, 2**16
 
 _MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -13,14 +11,14 @@ _LOW, _32, _16 = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(16)
 
 
 def random_words(
-    seed: int, index: npt.ArrayLike, stream: Stream, draw: npt.ArrayLike
+    seed: int, index: npt.ArrayLike, stream: int, draw: npt.ArrayLike
 ) -> npt.NDArray[np.uint32]:
     """Four random words of each (volume index, draw), equal to those of the kernels.
 
     Args:
         seed: below 2^64.
         index: volume indices below 2^64, of a shape that broadcasts with ``draw``'s.
-        stream: what the draws are for.
+        stream: a code of ``synthgen.kernels.streams.Stream``.
         draw: numbers below 2^48.
 
     Returns:

@@ -13,8 +13,7 @@ import time
 
 import numpy as np
 
-from synthgen.backend import Plan
-from synthgen.engine import Generator
+from synthgen.engine import Generator, plan_of
 from synthgen.recipe import builtin_names, load_recipe
 from tests.backends import HostCudaBackend, generic_environment, plain_numpy_environment
 from tests.digests import SHAPES, digest
@@ -23,7 +22,7 @@ from tests.reference import Reference
 
 def host(recipe, seed, **options):
     generator = Generator(recipe, seed=seed, device="cpu")
-    generator._backend = HostCudaBackend(Plan.of(recipe), **options)
+    generator._backend = HostCudaBackend(plan_of(recipe), **options)
     return generator
 
 

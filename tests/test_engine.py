@@ -1,5 +1,7 @@
 """Volumes against the reference, and what must not change them."""
 
+import multiprocessing
+import os
 import subprocess
 import sys
 
@@ -7,9 +9,9 @@ import numpy as np
 import pytest
 
 import synthgen
-from synthgen.backend import Plan
+from synthgen.backend import in_parts
 from synthgen.backend.cpu import CpuBackend
-from synthgen.engine import Batch, Generator
+from synthgen.engine import Batch, Generator, plan_of
 from synthgen.kernels.records import Placed
 from synthgen.recipe import builtin_names, load_recipe
 from tests.backends import HostCudaBackend, generic_environment, plain_numpy_environment
@@ -54,7 +56,7 @@ each_variant = pytest.mark.parametrize("recipe", VARIANTS.values(), ids=VARIANTS
 
 def cpu(recipe, seed=7, threads=None):
     generator = Generator(recipe, seed=seed, device="cpu")
-    generator._backend = CpuBackend(Plan.of(recipe), threads)
+    generator._backend = CpuBackend(plan_of(recipe), threads)
     return generator
 
 
@@ -80,7 +82,7 @@ def test_volume_equals_the_reference(recipe):
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_cuda_source_equals_the_cpu_kernels(recipe, order):
     host = cpu(recipe)
-    host._backend = HostCudaBackend(Plan.of(recipe), order=order)
+    host._backend = HostCudaBackend(plan_of(recipe), order=order)
     assert_equal(host.batch(range(3)), cpu(recipe).batch(range(3)))
 
 
@@ -89,7 +91,7 @@ def test_cuda_source_equals_the_cpu_kernels(recipe, order):
 def test_cuda_source_keeps_within_its_arrays(name):
     recipe = VARIANTS[name]
     host = cpu(recipe)
-    host._backend = HostCudaBackend(Plan.of(recipe), sanitize=True, order=2)
+    host._backend = HostCudaBackend(plan_of(recipe), sanitize=True, order=2)
     assert_equal(host.batch(range(2)), cpu(recipe).batch(range(2)))
 
 
@@ -194,9 +196,13 @@ def test_wrong_buffers_are_refused(change, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"indices": [0], "seed": -1}, "seed: must be 0 .. 2\\^64 - 1, got -1"),
-        ({"indices": [-1]}, "indices: must be 0 .. 2\\^64 - 1, got -1"),
+        ({"indices": [0], "seed": -1}, "seed: must be a whole number, 0 .. 2\\^64 - 1, got -1"),
+        ({"indices": [-1]}, "indices: must be a whole number, 0 .. 2\\^64 - 1, got -1"),
         ({"indices": [2**64]}, "indices: "),
+        ({"indices": [0.5]}, "indices: must be a whole number, 0 .. 2\\^64 - 1, got 0.5"),
+        ({"indices": range(-2, 3)}, "indices: .*got -2"),
+        ({"indices": [0], "seed": 1.5}, "seed: .*got 1.5"),
+        ({"indices": [0], "seed": True}, "seed: .*got True"),
         ({"indices": [0], "batch_size": 0}, "batch_size: must be at least 1, got 0"),
         ({"indices": [0], "device": "tpu"}, "device: must be auto, cpu or cuda, got 'tpu'"),
     ],
@@ -226,7 +232,7 @@ def test_batch_that_does_not_fit_is_halved(monkeypatch):
 
     monkeypatch.setattr(Generator, "batch", scarce)
     batches = list(synthgen.generate(VARIANTS["avs-db"], indices=range(8), batch_size=10))
-    assert sizes == [8, 5, 3, 3, 2]
+    assert sizes == [8, 4, 2, 2, 2, 2]
     assert np.concatenate([batch.index for batch in batches]).tolist() == list(range(8))
 
 
@@ -237,3 +243,35 @@ def test_memory_error_of_a_single_volume_is_raised(monkeypatch):
     monkeypatch.setattr(Generator, "batch", scarce)
     with pytest.raises(MemoryError):
         list(synthgen.generate(VARIANTS["avs-db"], indices=range(8)))
+
+
+def test_parts_are_halved_until_they_fit():
+    asked = []
+
+    def make(part):
+        asked.append((part.start, part.stop))
+        if part.stop - part.start > 2:
+            raise MemoryError
+        return part.stop - part.start
+
+    assert list(in_parts(7, 100, make)) == [2, 2, 2, 1]
+    assert asked == [(0, 7), (0, 4), (0, 2), (2, 4), (4, 6), (6, 7)]
+
+
+def _in_child(generator, results):
+    results.put(generator.batch(range(6)).label.sum())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_generator_works_in_child_processes(method):
+    generator = cpu(VARIANTS["avs-db"], threads=2)
+    expected = generator.batch(range(6)).label.sum()
+    context = multiprocessing.get_context(method)
+    results = context.Queue()
+    child = context.Process(target=_in_child, args=(generator, results))
+    child.start()
+    assert results.get(timeout=120) == expected
+    child.join(timeout=60)
+    assert child.exitcode == 0

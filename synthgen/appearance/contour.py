@@ -1,7 +1,6 @@
 """Contour lines of one value on zero: the image of AVS-DB / PrimGeoSeg."""
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Literal, Self
 
@@ -9,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from synthgen.backend.plan import ContourTables
 from synthgen.settings import Int, IntRange, Settings
 
 ImageType = Literal["uint8", "float16", "float32"]
@@ -57,7 +57,7 @@ class Contour(Settings):
                 "use float16 or float32"
             )
 
-    def tables(self, dtype: ImageType) -> "ContourTables":
+    def tables(self, dtype: ImageType) -> ContourTables:
         """What the kernels read."""
         radius = int(32 * (self.line_width + 1)) - LINE_LOSS
         levels = np.arange(self.value_high + 1).astype(dtype)
@@ -70,24 +70,6 @@ class Contour(Settings):
             noise=self.noise or (0, 0),
             levels=levels.view(f"uint{8 * levels.itemsize}"),
         )
-
-
-@dataclass(frozen=True)
-class ContourTables:
-    """Kernel arguments; radii in 1/64 voxel.
-
-    Attributes:
-        label_discs, line_discs: (64 * multiple of 8,) int64, see ``rasterize_polygon_stack``.
-        levels: (value_high + 1,) bit patterns of the image's intensities.
-    """
-
-    label_radius: int
-    line_radius: int
-    label_discs: npt.NDArray[np.int64]
-    line_discs: npt.NDArray[np.int64]
-    value: int
-    noise: tuple[int, int]
-    levels: npt.NDArray[np.unsignedinteger]
 
 
 def _discs(radius: int) -> npt.NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """What every backend offers, and the workspace that its kernels share."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ from synthgen.backend.plan import Plan
 from synthgen.kernels.records import Box, Placed, Slice
 
 Array = Any  # numpy.ndarray, or cupy.ndarray on CUDA
+Made = TypeVar("Made")
 
 
 class Stage(NamedTuple):
@@ -74,3 +75,23 @@ def workspace(plan: Plan, count: int, xp: Any) -> dict[str, Array]:
 
 def placed_shape(plan: Plan, count: int) -> tuple[int, int, int]:
     return count, plan.shapes.objects, int(Placed.SIZE)
+
+
+def in_parts(count: int, size: int, make: Callable[[slice], Made]) -> Iterator[Made]:
+    """Yield ``make`` of consecutive parts of 0 .. count - 1, halved whenever memory runs out.
+
+    Raises:
+        MemoryError: it does not suffice for a part of one.
+    """
+    start = 0
+    while start < count:
+        part = slice(start, min(start + size, count))
+        try:
+            made = make(part)
+        except MemoryError:
+            if size == 1:
+                raise
+            size = (min(size, count - start) + 1) // 2
+            continue
+        yield made
+        start = part.stop

@@ -1,5 +1,6 @@
 """CPU backend: Numba kernels, a volume a thread. Marshals and launches; no arithmetic."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -28,7 +29,7 @@ class CpuBackend:
         self.plan = plan
         self.threads = threads or available_cores()
         self._local = threading.local()
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
         return np.empty(shape, dtype)
@@ -54,9 +55,10 @@ class CpuBackend:
             list(self._threads().map(one, range(len(indices))))
 
     def _threads(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="synthgen")
-        return self._pool
+        # Threads do not survive a fork, as of a DataLoader's workers: a child makes its own.
+        if self._pool is None or self._pool[0] != os.getpid():
+            self._pool = os.getpid(), ThreadPoolExecutor(self.threads, "synthgen")
+        return self._pool[1]
 
     def _workspace(self) -> dict[str, Array]:
         """Tables and arena of this thread, for one volume."""
@@ -69,7 +71,7 @@ class CpuBackend:
         self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
     ) -> list[Stage]:
         """The kernels of one volume; every array has a leading axis of length 1."""
-        plan, seed, index = self.plan, np.uint64(seed), indices[0]
+        plan, key, index = self.plan, np.uint64(seed), indices[0]
         shapes, contour, orientations = plan.shapes, plan.contour, len(plan.shapes.orientations)
         work = {name: array[0] for name, array in self._workspace().items()}
         objects, boxes, slices = work["objects"], work["boxes"], work["slices"]
@@ -77,7 +79,7 @@ class CpuBackend:
         pixels, classes = image.view(contour.levels.dtype).reshape(-1), label.reshape(-1)
 
         sample = partial(
-            sample_polygon_stack, shapes.settings, shapes.xy_vertices, shapes.z_rules, seed, index,
+            sample_polygon_stack, shapes.settings, shapes.xy_vertices, shapes.z_rules, key, index,
             orientations, objects, boxes,
         )  # fmt: skip
         rasterize = partial(
@@ -88,14 +90,14 @@ class CpuBackend:
         turned = partial(turn, shapes.orientations, boxes, slices, labels, lines)
         place = partial(
             place_overlap, boxes, slices, labels, work["occupied"], orientations, plan.shape[2],
-            plan.ratio, plan.tries, plan.legacy, seed, index, placed[0],
+            plan.ratio, plan.tries, plan.legacy, key, index, placed[0],
         )  # fmt: skip
         paint = partial(
             paint_contour, objects, placed[0], boxes, slices, labels, lines, contour.levels[0],
             contour.levels[contour.value], pixels, classes, plan.shape,
         )  # fmt: skip
         noise = partial(
-            uniform_noise, *contour.noise, contour.value, contour.levels, seed, index, pixels
+            uniform_noise, *contour.noise, contour.value, contour.levels, key, index, pixels
         )
         return [
             Stage("sample", sample),

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import cuda as numba_cuda
 
-from synthgen.backend.base import Array, Stage, workspace
+from synthgen.backend.base import Array, Stage, in_parts, workspace
 from synthgen.backend.launches import Grid, constants, stages
 from synthgen.backend.plan import Plan
 from synthgen.backend.source import kernel_source
@@ -16,6 +16,7 @@ from synthgen.kernels.place_overlap_cuda import THREADS, place_overlap
 # -fmad=false: a fused a * b + c rounds once, the CPU's twin twice.
 _OPTIONS = ("-std=c++17", "-fmad=false")
 _STATIC_SHARED = 48 * 1024
+_GRID_MAX = 65535  # blocks along y and z
 
 
 class CudaBackend:
@@ -43,19 +44,18 @@ class CudaBackend:
     def fill(
         self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
     ) -> None:
-        start, size = 0, len(indices)
-        while start < len(indices):
-            part = slice(start, start + size)
-            try:
-                queue = self.stages(seed, indices[part], image[part], label[part], placed[part])
-            except MemoryError:
-                if size == 1:
-                    raise
-                size = (size + 1) // 2
-                continue
-            for stage in queue:
+        def make(part: slice) -> None:
+            for stage in self.stages(seed, indices[part], image[part], label[part], placed[part]):
                 stage.run()
-            start += size
+
+        for _ in in_parts(len(indices), self._batch_high(), make):
+            pass
+
+    def _batch_high(self) -> int:
+        """Volumes whose workspace fits into free memory, and whose count into a grid."""
+        pool = cupy.get_default_memory_pool()
+        free = cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
+        return max(1, min(int(free) // self.plan.workspace_bytes, _GRID_MAX))
 
     def stages(
         self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array

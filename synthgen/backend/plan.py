@@ -3,11 +3,54 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from synthgen.appearance.contour import ContourTables
-from synthgen.recipe import Recipe
-from synthgen.settings import Shape
-from synthgen.shapes.polygon_stack import PolygonStackTables
+
+@dataclass(frozen=True)
+class PolygonStackTables:
+    """Kernel arguments and sizes.
+
+    Attributes:
+        objects: N.
+        settings: (Sampling.SIZE,) int64.
+        xy_vertices: (sections,) int64, 0 for an ellipse.
+        z_rules: (z rules,) int64.
+        orientations: (K,) int64 ``Orientation`` codes.
+        columns: columns of the object table.
+        slices: most slices of a variant.
+        rows: most words of a variant's rows.
+        depth: most slices before turning.
+        side: most rows of a slice before turning.
+    """
+
+    objects: int
+    settings: npt.NDArray[np.int64]
+    xy_vertices: npt.NDArray[np.int64]
+    z_rules: npt.NDArray[np.int64]
+    orientations: npt.NDArray[np.int64]
+    columns: int
+    slices: int
+    rows: int
+    depth: int
+    side: int
+
+
+@dataclass(frozen=True)
+class ContourTables:
+    """Kernel arguments; radii in 1/64 voxel.
+
+    Attributes:
+        label_discs, line_discs: (64 * multiple of 8,) int64, see ``rasterize_polygon_stack``.
+        levels: (value_high + 1,) bit patterns of the image's intensities.
+    """
+
+    label_radius: int
+    line_radius: int
+    label_discs: npt.NDArray[np.int64]
+    line_discs: npt.NDArray[np.int64]
+    value: int
+    noise: tuple[int, int]
+    levels: npt.NDArray[np.unsignedinteger]
 
 
 @dataclass(frozen=True)
@@ -24,7 +67,7 @@ class Plan:
         legacy: divide overlaps as the published script does.
     """
 
-    shape: Shape
+    shape: tuple[int, int, int]
     image_dtype: str
     label_dtype: str
     shapes: PolygonStackTables
@@ -32,19 +75,6 @@ class Plan:
     ratio: int
     tries: int
     legacy: bool
-
-    @classmethod
-    def of(cls, recipe: Recipe) -> "Plan":
-        return cls(
-            shape=recipe.reference_shape,
-            image_dtype=recipe.image_dtype,
-            label_dtype=recipe.label_dtype,
-            shapes=recipe.shapes.tables(),
-            contour=recipe.appearance.tables(recipe.image_dtype),
-            ratio=recipe.placement.ratio_millionths,
-            tries=recipe.placement.tries,
-            legacy=recipe.placement.denominator == "legacy",
-        )
 
     @property
     def variants(self) -> int:

@@ -4,10 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from synthgen.kernels.records import PROPOSALS_MAX, RATIO_UNIT
 from synthgen.settings import Int, Settings
-
-RATIO_UNIT = 1_000_000
-TRIES_MAX = 1024
 
 
 class Overlap(Settings):
@@ -22,7 +20,7 @@ class Overlap(Settings):
 
     kind: Literal["overlap"] = "overlap"
     ratio: Annotated[float, Field(ge=0, le=1)] = 0.7
-    tries: Annotated[Int, Field(ge=1, le=TRIES_MAX)] = 101
+    tries: Annotated[Int, Field(ge=1, le=PROPOSALS_MAX)] = 101
     denominator: Literal["own", "legacy"] = "own"
 
     @property

@@ -100,7 +100,7 @@ class Recipe(Settings):
         return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None, width=100)
 
     def digest(self) -> str:
-        """SHA-256 of what determines the voxels: canonical JSON without name and description."""
+        """SHA-256 of what determines the volumes: canonical JSON without name and description."""
         values = self.model_dump(mode="json", exclude={"name", "description"})
         canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()

@@ -5,16 +5,14 @@ References:
     Segmentation", CVPR Workshops 2023; ranges as in its public generator.
 """
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import AfterValidator, Field, model_validator
 
-from synthgen.kernels.rasterize_polygon_stack import VERTICES_MAX
-from synthgen.kernels.records import Object, Orientation, Sampling, ZRule
+from synthgen.backend.plan import PolygonStackTables
+from synthgen.kernels.records import VERTICES_MAX, Object, Orientation, Sampling, ZRule
 from synthgen.settings import (
     FloatRange,
     Int,
@@ -134,7 +132,7 @@ class PolygonStack(Settings):
                     f"must fit into the volume, got shape {list(shape)}"
                 )
 
-    def tables(self) -> "PolygonStackTables":
+    def tables(self) -> PolygonStackTables:
         """What the kernels read."""
         settings = np.zeros(Sampling.SIZE, np.int64)
         settings[Sampling.XY_CLASSES] = len(self.sections)
@@ -162,35 +160,6 @@ class PolygonStack(Settings):
             depth=depth,
             side=side,
         )
-
-
-@dataclass(frozen=True)
-class PolygonStackTables:
-    """Kernel arguments and sizes.
-
-    Attributes:
-        objects: N.
-        settings: (Sampling.SIZE,) int64.
-        xy_vertices: (sections,) int64, 0 for an ellipse.
-        z_rules: (z rules,) int64.
-        orientations: (K,) int64 ``Orientation`` codes.
-        columns: columns of the object table.
-        slices: most slices of a variant.
-        rows: most words of a variant's rows.
-        depth: most slices before turning.
-        side: most rows of a slice before turning.
-    """
-
-    objects: int
-    settings: npt.NDArray[np.int64]
-    xy_vertices: npt.NDArray[np.int64]
-    z_rules: npt.NDArray[np.int64]
-    orientations: npt.NDArray[np.int64]
-    columns: int
-    slices: int
-    rows: int
-    depth: int
-    side: int
 
 
 def _fixed(scale: tuple[float, float]) -> tuple[int, int]:

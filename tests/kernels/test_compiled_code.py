@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numba import types
 
-from synthgen.backend import Plan
 from synthgen.backend.base import placed_shape
 from synthgen.backend.cpu import CpuBackend
+from synthgen.engine import plan_of
 from synthgen.recipe import Recipe, load_recipe
 
 IMAGES_AND_LABELS = [
@@ -33,7 +33,7 @@ def kernels_called() -> list[tuple[Any, tuple[Any, ...]]]:
     """Each kernel with the types of the arguments that the CPU backend calls it with."""
     found = {}
     for image_type, label_type in IMAGES_AND_LABELS:
-        plan = Plan.of(all_stages(image_type, label_type))
+        plan = plan_of(all_stages(image_type, label_type))
         image, label = (
             np.empty((1, *plan.shape), image_type),
             np.empty((1, *plan.shape), label_type),

@@ -12,6 +12,7 @@ from synthgen.backend import Plan
 from synthgen.backend.base import Stage, placed_shape, workspace
 from synthgen.backend.cpu import CpuBackend
 from synthgen.backend.launches import constants, stages
+from synthgen.engine import plan_of
 from synthgen.kernels.records import Box, Object, Slice
 from synthgen.recipe import Recipe, load_recipe
 from tests.host_cuda import HostKernel, needs_compiler
@@ -100,7 +101,7 @@ def objects_written(work: dict[str, np.ndarray]) -> list[np.ndarray]:
 @pytest.mark.parametrize("index", INDICES)
 @pytest.mark.parametrize(("order", "sanitize"), [(0, False), (1, False), (2, False), (3, True)])
 def test_tables_are_equal(index, order, sanitize):
-    plan = Plan.of(recipe())
+    plan = plan_of(recipe())
     expected = tables_of_twins(plan, index)
     got = tables_of_host_cuda(plan, index, order, sanitize)
     for a, b in zip(objects_written(expected), objects_written(got), strict=True):
@@ -113,7 +114,7 @@ def test_tables_are_equal(index, order, sanitize):
 @pytest.mark.parametrize("index", INDICES)
 def test_voxels_are_counted_right(index):
     """A slice's count is its set bits, a variant's the sum over its slices."""
-    work = tables_of_twins(Plan.of(recipe()), index)
+    work = tables_of_twins(plan_of(recipe()), index)
     for record, labels, _ in stored_slices(work):
         assert record[Slice.VOXELS] == np.bitwise_count(labels).sum()
     for box, slices in zip(work["boxes"][0], work["slices"][0], strict=True):

@@ -50,11 +50,11 @@ np.savez(sys.argv[1], placed=inputs["placed"], occupied=inputs["occupied"])
 
 @pytest.mark.parametrize(("name", "threads"), [*((name, 64) for name in RECIPES), ("own", 32)])
 def test_simulated_block_places_as_the_cpu_does(name, threads, tmp_path):
-    from synthgen.backend import Plan
     from synthgen.backend.cpu import CpuBackend
+    from synthgen.engine import plan_of
 
     builtin, changes = RECIPES[name]
-    plan = Plan.of(load_recipe(builtin).at_shape((17, 33, 19)).replace(**changes))
+    plan = plan_of(load_recipe(builtin).at_shape((17, 33, 19)).replace(**changes))
     backend, index = CpuBackend(plan, threads=1), np.array([5], np.uint64)
     image, label = (np.empty((1, *plan.shape), np.uint8) for _ in range(2))
     placed = np.empty((1, plan.shapes.objects, 7), np.int32)

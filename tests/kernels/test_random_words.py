@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthgen.kernels import place_overlap, sample_polygon_stack
+from synthgen.kernels import sample_polygon_stack
+from synthgen.kernels.records import PROPOSALS_MAX, VERTICES_MAX
 from synthgen.kernels.streams import Stream
-from synthgen.placement.overlap import TRIES_MAX
+from synthgen.recipe import RecipeError, load_recipe
 from synthgen.rng import DRAWS_MAX, STREAMS_MAX, pack_counter, philox4x32, random_words
 from tests.host_cuda import needs_compiler
 from tests.kernels.leaves import LEAVES, Draw
@@ -102,8 +103,9 @@ def test_no_two_draws_of_a_512_cube_share_a_counter():
     assert voxels <= DRAWS_MAX  # NOISE: at most a draw a voxel
     objects = 2**31  # counted in int32
     assert objects * sample_polygon_stack.DRAWS <= DRAWS_MAX
-    assert objects * place_overlap.DRAWS <= DRAWS_MAX
+    assert objects * PROPOSALS_MAX <= DRAWS_MAX
     # No object's draws run into those of the next one.
-    header, vertices = 3, 9
-    assert header + -(-vertices // 2) <= sample_polygon_stack.DRAWS
-    assert TRIES_MAX <= place_overlap.DRAWS
+    header = 3
+    assert header + -(-VERTICES_MAX // 2) <= sample_polygon_stack.DRAWS
+    with pytest.raises(RecipeError, match=r"placement\.tries"):
+        load_recipe("avs-db").replace(placement__tries=PROPOSALS_MAX + 1)
