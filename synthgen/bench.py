@@ -10,12 +10,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite.binding
 import numpy as np
@@ -29,27 +29,45 @@ from synthgen.recipe import Recipe
 from synthgen.store import build
 
 _WRITING = ("paint", "generate")
+
+
+class Made(NamedTuple):
+    """Means over volumes: share of voxels labelled and drawn, objects placed, proposals for them."""
+
+    foreground: float
+    drawn: float
+    objects_placed: float
+    proposals: float
+
+
 WARM_UP = 8  # volumes or batches before the first one timed
+STORED = 128  # volumes of the store that is written and read
 
 
 @dataclass(frozen=True)
 class Row:
-    """Seconds a volume.
+    """Seconds a volume, and which volumes.
 
     Attributes:
         name: what was timed.
         threads: CPU threads, or 0 on CUDA.
+        volumes: the indices 0 .. volumes - 1 were made.
+        samples: times taken; of single volumes, batches or whole stores.
         median: seconds a volume.
         iqr: the middle half of the samples, seconds a volume.
         voxels_per_second: at the median.
+        made: of these volumes.
         floor_share: time of writing the same buffers over this time, where it writes them.
     """
 
     name: str
     threads: int
+    volumes: int
+    samples: int
     median: float
     iqr: tuple[float, float]
     voxels_per_second: float
+    made: Made
     floor_share: float | None = None
 
 
@@ -59,18 +77,19 @@ class Report:
 
     Attributes:
         machine, versions, settings: where and on what it was measured.
-        made: means over the volumes: foreground and line share, objects placed, proposals.
         rows: in the order of the pipeline.
     """
 
     machine: dict[str, str]
     versions: dict[str, str]
     settings: dict[str, Any]
-    made: dict[str, float]
     rows: list[Row]
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        values = asdict(self)
+        for row in values["rows"]:
+            row["made"] = row["made"]._asdict()
+        return values
 
 
 def bench(
@@ -100,11 +119,10 @@ def bench(
             raise ValueError(f"{name}: must be at least 1, got {value}")
     generator = Generator(recipe, seed=seed, device=device)
     on_cuda = generator.device == "cuda"
-    group = batch_size if on_cuda else 1
-    rows, made = _Timer(generator, group).rows(volumes)
+    rows = _stage_rows(generator, batch_size if on_cuda else 1, volumes)
     if not on_cuda:
         rows.append(_all_threads(generator, batch_size, volumes))
-    rows += _store_rows(generator, min(volumes, 128))
+    rows += _store_rows(generator, min(volumes, STORED))
     return Report(
         machine=_machine(generator.device),
         versions=_versions(on_cuda),
@@ -115,48 +133,43 @@ def bench(
             "image_dtype": generator.recipe.image_dtype,
             "label_dtype": generator.recipe.label_dtype,
             "seed": seed,
-            "indices": [0, volumes],
             "batch": batch_size,
             "device": generator.device,
         },
-        made=made,
         rows=rows,
     )
 
 
-class _Timer:
-    """Times stages on groups of volumes: one on a CPU thread, a batch on CUDA."""
+def _stage_rows(generator: Generator, group: int, volumes: int) -> list[Row]:
+    """Every stage, and all of them, on groups of volumes: one on a CPU thread, a batch on CUDA."""
+    samples: dict[str, list[float]] = {}
+    batch, made, groups = generator.empty(range(group)), [], max(1, volumes // group)
 
-    def __init__(self, generator: Generator, group: int) -> None:
-        self._generator, self._group = generator, group
-        self._samples: dict[str, list[float]] = {}
-
-    def rows(self, volumes: int) -> tuple[list[Row], dict[str, float]]:
-        """Rows of all stages, and the means of what was made."""
-        batch, made = self._generator.empty(range(self._group)), []
-        for step in range(-WARM_UP, max(1, volumes // self._group)):
-            batch.index[:] = np.arange(self._group) + max(step, 0) * self._group
-            self._time("write", lambda: _write(batch))
-            for stage in self._generator.stages(batch):
-                self._time(stage.name, stage.run)
-            self._time("generate", lambda: self._generator.fill(batch))
-            if step >= 0:
-                made.append(_made(self._generator.numpy(batch)))
-        samples = {name: values[WARM_UP:] for name, values in self._samples.items()}
-        threads = 1 if self._generator.device == "cpu" else 0
-        floor = median(samples["write"])
-        rows = [
-            _row(self._generator, name, threads, values, floor if name in _WRITING else None)
-            for name, values in samples.items()
-        ]
-        return rows, {key: float(np.mean([m[key] for m in made])) for key in made[0]}
-
-    def _time(self, name: str, run: Callable[[], Any]) -> None:
-        self._generator.synchronize()
+    def time(name: str, run: Callable[[], Any]) -> None:
+        generator.synchronize()
         start = perf_counter()
         run()
-        self._generator.synchronize()
-        self._samples.setdefault(name, []).append((perf_counter() - start) / self._group)
+        generator.synchronize()
+        samples.setdefault(name, []).append((perf_counter() - start) / group)
+
+    for step in range(-WARM_UP, groups):
+        batch.index[:] = np.arange(group) + max(step, 0) * group
+        time("write", lambda: _write(batch))
+        for stage in generator.stages(batch):
+            time(stage.name, stage.run)
+        time("generate", lambda: generator.fill(batch))
+        if step >= 0:
+            made.append(_made(generator.numpy(batch)))
+    means = Made(*(float(mean) for mean in np.mean(made, axis=0)))
+    threads = 1 if generator.device == "cpu" else 0
+    floor = median(samples["write"][WARM_UP:])
+    return [
+        _row(
+            generator, name, threads, values[WARM_UP:], groups * group, means,
+            floor if name in _WRITING else None,
+        )
+        for name, values in samples.items()
+    ]  # fmt: skip
 
 
 def _write(batch: Batch) -> None:
@@ -165,21 +178,27 @@ def _write(batch: Batch) -> None:
 
 
 def _all_threads(generator: Generator, batch_size: int, volumes: int) -> Row:
-    samples = []
-    for step in range(-1, max(1, volumes // batch_size)):
-        batch = generator.empty(range(max(step, 0) * batch_size, (max(step, 0) + 1) * batch_size))
-        _write(batch)  # so that no page is touched for the first time
+    size = min(batch_size, volumes)
+    batch, samples, made = generator.empty(range(size)), [], []
+    _write(batch)  # so that no page is touched for the first time
+    for step in range(-1, volumes // size):
+        batch.index[:] = np.arange(size) + max(step, 0) * size
         start = perf_counter()
         generator.fill(batch)
-        samples.append((perf_counter() - start) / batch_size)
-    return _row(generator, "generate", available_cores(), samples[1:])
+        if step >= 0:
+            samples.append((perf_counter() - start) / size)
+            made.append(_made(batch))
+    means = Made(*(float(mean) for mean in np.mean(made, axis=0)))
+    threads = available_cores()
+    return _row(generator, "generate, all", threads, samples, len(samples) * size, means)
 
 
-class _Made:
+class _Stored:
     """A source of volumes made before, so that a build is encoding and writing alone."""
 
     def __init__(self, generator: Generator, count: int) -> None:
         self._all = generator.numpy(generator.batch(range(count)))
+        self.made = _made(self._all)
 
     def empty(self, indices: Sequence[int]) -> Batch:
         return self._part(slice(0, len(indices)))
@@ -199,7 +218,7 @@ class _Made:
 
 def _store_rows(generator: Generator, count: int) -> list[Row]:
     """Encoding and writing, then reading, a store of volumes that were made before."""
-    source, cores = _Made(generator, count), available_cores()
+    source, cores = _Stored(generator, count), available_cores()
     writes, reads = [], []
     for _ in range(5):
         with TemporaryDirectory(prefix="synthgen-bench-") as folder:
@@ -213,34 +232,42 @@ def _store_rows(generator: Generator, count: int) -> list[Row]:
                     array[index]
             reads.append((perf_counter() - start) / count)
     return [
-        _row(generator, "encode+write", cores, writes),
-        _row(generator, "read", 1, reads),
+        _row(generator, "encode+write", cores, writes, count, source.made),
+        _row(generator, "read", 1, reads, count, source.made),
     ]
 
 
 def _row(
-    generator: Generator, name: str, threads: int, samples: list[float], floor: float | None = None
+    generator: Generator,
+    name: str,
+    threads: int,
+    samples: list[float],
+    volumes: int,
+    made: Made,
+    floor: float | None = None,
 ) -> Row:
     middle = median(samples)
     low, high = np.percentile(samples, [25, 75])
-    voxels = math.prod(generator.recipe.reference_shape)
     return Row(
         name=name,
         threads=threads,
+        volumes=volumes,
+        samples=len(samples),
         median=middle,
         iqr=(float(low), float(high)),
-        voxels_per_second=voxels / middle,
+        voxels_per_second=math.prod(generator.recipe.reference_shape) / middle,
+        made=made,
         floor_share=floor / middle if floor else None,
     )
 
 
-def _made(batch: Batch) -> dict[str, float]:
-    return {
-        "foreground": float((batch.label > 0).mean()),
-        "image_share": float((batch.image > 0).mean()),
-        "objects_placed": float(batch.placed[..., Placed.ACCEPTED].sum(-1).mean()),
-        "proposals": float(batch.placed[..., Placed.PROPOSALS].sum(-1).mean()),
-    }
+def _made(batch: Batch) -> Made:
+    return Made(
+        foreground=float((batch.label > 0).mean()),
+        drawn=float((batch.image > 0).mean()),
+        objects_placed=float(batch.placed[..., Placed.ACCEPTED].sum(-1).mean()),
+        proposals=float(batch.placed[..., Placed.PROPOSALS].sum(-1).mean()),
+    )
 
 
 def _machine(device: str) -> dict[str, str]:
@@ -273,10 +300,9 @@ def _processor() -> str:
 
 def _versions(on_cuda: bool) -> dict[str, str]:
     names = ["synthgen", "numpy", "numba", "llvmlite", "zarr", *(["numba-cuda"] if on_cuda else [])]
-    found = {"python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
+    found = {"python": platform.python_version()} | {name: version(name) for name in names}
+    if on_cuda:
+        import cupy
+
+        found["cupy"] = cupy.__version__
     return found

@@ -18,15 +18,16 @@ def test_report_has_every_stage_and_what_was_made():
     report = bench(SMALL, device="cpu", batch_size=4, volumes=12).to_dict()
     names = [row["name"] for row in report["rows"]]
     assert names == [
-        "write", "sample", "rasterize", "place", "paint", "generate", "generate", "encode+write",
+        "write", "sample", "rasterize", "place", "paint", "generate", "generate, all", "encode+write",
         "read",
     ]  # fmt: skip
     for row in report["rows"]:
+        assert row["volumes"] == 12
+        assert 0 < row["made"]["foreground"] < 1
+        assert row["made"]["objects_placed"] > 1
         low, high = row["iqr"]
         assert 0 < low <= row["median"] <= high
         assert row["voxels_per_second"] == pytest.approx(17 * 33 * 19 / row["median"])
-    assert 0 < report["made"]["foreground"] < 1
-    assert report["made"]["objects_placed"] > 1
     assert report["settings"]["shape"] == [17, 33, 19]
     assert {"python", "numpy", "numba"} <= set(report["versions"])
 

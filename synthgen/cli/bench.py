@@ -38,32 +38,38 @@ def bench(
 
 
 def _show(report: "Report") -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    settings, made = report.settings, report.made
+    settings = report.settings
     shape = "x".join(map(str, settings["shape"]))
     table = Table(
-        title=f"{settings['recipe']} {shape}, {settings['device']}, batch {settings['batch']}, "
-        f"volumes {settings['indices'][0]}..{settings['indices'][1] - 1}"
+        title=f"{settings['recipe']} {shape}, seed {settings['seed']}, {settings['device']}, "
+        f"batch {settings['batch']}",
+        box=SIMPLE,
     )
-    for name in ("stage", "threads", "us a volume", "IQR", "Mvoxel/s", "of write floor"):
-        table.add_column(name, justify="left" if name == "stage" else "right")
+    heads = ("stage", "threads", "volumes", "us/volume", "IQR", "Mvoxel/s", "floor", "fg", "placed")
+    for name in heads:
+        table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
     for row in report.rows:
         low, high = (f"{1e6 * value:,.0f}" for value in row.iqr)
         table.add_row(
             row.name,
             str(row.threads or "GPU"),
+            str(row.volumes),
             f"{1e6 * row.median:,.1f}",
             f"{low}..{high}",
             f"{row.voxels_per_second / 1e6:,.0f}",
             "" if row.floor_share is None else f"{100 * row.floor_share:.1f} %",
+            f"{row.made.foreground:.4f}",
+            f"{row.made.objects_placed:.2f}",
         )
-    console = Console()
+    console = Console(width=max(100, Console().width))
     console.print(table)
     console.print(
-        f"made: foreground {made['foreground']:.4f}, image above 0 {made['image_share']:.4f}, "
-        f"objects placed {made['objects_placed']:.2f}, proposals {made['proposals']:.1f}"
+        "floor: time of writing the same buffers over this time; fg: share of labelled voxels; "
+        "placed: objects a volume"
     )
     console.print(", ".join(f"{key} {value}" for key, value in report.machine.items()))
     console.print(", ".join(f"{key} {value}" for key, value in report.versions.items()))
