@@ -5,9 +5,13 @@
 #   WHEELS=folder benchmarks/gpu_check.sh     without a network, from a folder of wheels
 #   OUT=folder benchmarks/gpu_check.sh        results elsewhere
 #   PYTHON=python3.12 benchmarks/gpu_check.sh
+#
+# What is missing is installed into .venv-gpu, which sees the packages of that Python: its CuPy,
+# numba-cuda and torch are the ones that are tested.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-python=${PYTHON:-python3}
+"${PYTHON:-python3}" -m venv --system-site-packages .venv-gpu || exit 1
+python=$PWD/.venv-gpu/bin/python
 out=${OUT:-benchmarks/results}
 mkdir -p "$out"
 
@@ -32,6 +36,8 @@ for batch in 64 256; do
     timeout 60 "$python" -m synthgen bench --device cuda --batch $batch --volumes $((10 * batch)) \
         --json > "$out/gpu-bench-$batch-$stamp.json" || status=1
 done
-timeout 60 "$python" benchmarks/cuda_report.py --json > "$out/cuda-report-$stamp.json" || true
+if "$python" -c "import cuda.bindings.nvrtc" 2> /dev/null; then
+    timeout 60 "$python" benchmarks/cuda_report.py --json > "$out/cuda-report-$stamp.json" || status=1
+fi
 ls -l "$out"
 exit $status

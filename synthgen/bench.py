@@ -32,7 +32,7 @@ _WRITING = ("paint", "generate")
 
 
 class Made(NamedTuple):
-    """Means over volumes: share of voxels labelled and drawn, objects placed, proposals for them."""
+    """Means over volumes: share of voxels labelled and drawn, objects placed, proposals."""
 
     foreground: float
     drawn: float

@@ -18,7 +18,8 @@ def test_report_has_every_stage_and_what_was_made():
     report = bench(SMALL, device="cpu", batch_size=4, volumes=12).to_dict()
     names = [row["name"] for row in report["rows"]]
     assert names == [
-        "write", "sample", "rasterize", "place", "paint", "generate", "generate, all", "encode+write",
+        "write", "sample", "rasterize", "place", "paint", "generate", "generate, all",
+        "encode+write",
         "read",
     ]  # fmt: skip
     for row in report["rows"]:

@@ -65,7 +65,7 @@ def _show(report: "Report") -> None:
             f"{row.made.foreground:.4f}",
             f"{row.made.objects_placed:.2f}",
         )
-    console = Console(width=max(100, Console().width))
+    console = Console(width=max(110, Console().width))
     console.print(table)
     console.print(
         "floor: time of writing the same buffers over this time; fg: share of labelled voxels; "
