@@ -108,10 +108,17 @@ def from_store(path: str | Path, indices: Sequence[int] | None = None) -> Volume
     """Read the volumes ``indices`` of a store; of several label maps, the first.
 
     Raises:
-        ValueError: it is no store, or has no such volume.
+        ValueError: it is no store, has no such volume, or synthgen made it and its files are not
+            as they were committed: zarr reads a lost one as zeros.
     """
     import zarr
 
+    from synthgen.store.check import require_intact
+    from synthgen.store.layout import is_store
+
+    ours = is_store(Path(path))
+    if ours:
+        require_intact(Path(path), ())
     try:
         group: Any = zarr.open_group(path, mode="r")  # of arrays, as stores are
         images, labels = group["image"], group["label"]
@@ -124,6 +131,8 @@ def from_store(path: str | Path, indices: Sequence[int] | None = None) -> Volume
     for index in chosen:
         if index >= count:
             raise ValueError(f"index: the store has volumes 0..{count - 1}, got {index}")
+    if ours:
+        require_intact(Path(path), chosen)
     volumes = [
         Volume(images[index, 0], labels[(index, 0) if labels.ndim == 5 else index], index)
         for index in chosen

@@ -1,5 +1,6 @@
 """The montage: its size, the right voxels in the right places, the colours of the legend."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 import zarr
 
 from synthgen.preview import PALETTE, ROWS_MAX, Volume, Volumes, draw, from_store
+from synthgen.recipe import load_recipe
+from tests.store.conftest import build_small
 
 NAMES = ["background", *(f"class {value}" for value in range(1, 301))]
 BLACK, WHITE, PAPER = (0, 0, 0), (255, 255, 255), (255, 255, 255)
@@ -201,3 +204,44 @@ def test_something_else_is_no_store(tmp_path: Path) -> None:
     zarr.open_group(tmp_path / "b.zarr", mode="w")
     with pytest.raises(ValueError, match="not a store of labelled volumes"):
         from_store(tmp_path / "b.zarr")
+
+
+def lose(path: Path) -> None:
+    path.unlink()
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "harm", "problem"),
+    [
+        ("label/c.1.0.0.0", lose, "shard 1: {path} is missing"),
+        ("image/c.1.0.0.0.0", flip, "shard 1: {path} has other bytes than were committed"),
+        ("image/zarr.json", lose, "metadata: {path} is missing"),
+        ("image/zarr.json", flip, "metadata: {path} differs from what was created"),
+    ],
+)
+def test_a_damaged_store_is_not_drawn(
+    tmp_path: Path, name: str, harm: Callable[[Path], None], problem: str
+) -> None:
+    recipe = load_recipe("avs-db").at_shape((16, 16, 16))
+    build_small(recipe, tmp_path)
+    from_store(tmp_path, [3])
+    harm(tmp_path / name)
+    with pytest.raises(ValueError, match="synthgen repair") as error:
+        from_store(tmp_path, [3])
+    said = problem.format(path=tmp_path / name)
+    assert str(error.value) == f"{said}; mend it with: synthgen repair {tmp_path}"
+    if not name.endswith("json"):
+        assert len(from_store(tmp_path, [0]).volumes) == 1, "in another shard"
+
+
+def test_what_is_not_built_yet_is_not_drawn(tmp_path: Path) -> None:
+    build_small(load_recipe("avs-db").at_shape((16, 16, 16)), tmp_path, part=(1, 3))
+    from_store(tmp_path, [0])
+    with pytest.raises(ValueError, match=r"shard 2: .*c\.2\.0\.0\.0\.0 is absent; make it with"):
+        from_store(tmp_path, [6])

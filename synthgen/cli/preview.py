@@ -26,6 +26,8 @@ def preview(
     """Draw volumes in three planes, with their labels, as a montage PNG."""
     from synthgen.preview import draw, from_recipe, from_store
 
+    if output.suffix.lower() != ".png":
+        raise ValueError(f"--output: must end in .png, got {str(output)!r}")
     if not output.parent.is_dir():
         raise ValueError(f"--output: there is no folder {str(output.parent)!r}")
     if Path(source).is_dir():

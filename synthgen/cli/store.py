@@ -2,17 +2,19 @@
 
 import json
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
 from synthgen.cli.common import ScaleOption, ShapeOption, examples, sized_recipe
 
 if TYPE_CHECKING:
-    from synthgen.store import Built
+    from signal import Signals
+
+    from synthgen.store import Built, Check, Merged
     from synthgen.store.progress import Bar
 
 DAMAGED, INCOMPLETE = 1, 3
@@ -50,7 +52,7 @@ def build(
     from synthgen.store import build as build_store
 
     chosen = sized_recipe(recipe, shape, scale)
-    with _bar("building") as bar:
+    with _bar() as bar:
         built = build_store(
             chosen,
             out,
@@ -65,13 +67,15 @@ def build(
     _report(out, built, bar)
 
 
-def repair(store: StoreArgument, device: DeviceOption = "auto") -> None:
-    """Make again what is damaged, and make what is missing, voxel for voxel."""
+def repair(
+    store: StoreArgument, device: DeviceOption = "auto", as_json: JsonOption = False
+) -> None:
+    """Make again what is damaged, and make what is absent, voxel for voxel."""
     from synthgen.store import repair as repair_store
 
-    with _bar("repairing") as bar:
+    with _bar() as bar:
         built = repair_store(store, device=device, watcher=bar)
-    _report(store, built, bar)
+    _report(store, built, bar, as_json)
 
 
 def info(store: StoreArgument, as_json: JsonOption = False) -> None:
@@ -95,7 +99,7 @@ def verify(
     """Check a store. Exit code 0: complete and intact; 1: damaged; 3: intact, but incomplete."""
     from synthgen.store import verify as check
 
-    with _bar("verifying") as bar:
+    with _bar() as bar:
         found = check(store, deep=deep, watcher=bar)
     if as_json:
         print(json.dumps(found.to_dict(), indent=2))
@@ -103,17 +107,18 @@ def verify(
         for damage in found.damages:
             print(damage)
         print(f"{store}: {_verdict(len(found.damages), found.absent_volumes)}")
-    if found.damages:
-        raise typer.Exit(DAMAGED)
-    if found.absent:
-        raise typer.Exit(INCOMPLETE)
+    _exit_as(found)
 
 
-def clean(store: StoreArgument) -> None:
+def clean(store: StoreArgument, as_json: JsonOption = False) -> None:
     """Remove the temporary files that killed builds left."""
     from synthgen.store import clean as clean_store
 
-    print(f"{store}: removed {len(clean_store(store))} temporary files")
+    removed = clean_store(store)
+    if as_json:
+        print(json.dumps({"removed": [str(path) for path in removed]}, indent=2))
+    else:
+        print(f"{store}: removed {len(removed)} temporary files")
 
 
 def merge(
@@ -122,14 +127,22 @@ def merge(
         Path | None,
         typer.Option("--output", "-o", help="Where to join them. Default: the first store."),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Join parts of one store that were built in folders of their own."""
+    """Join parts of one store. Exit code 0: complete; 1: a part is damaged; 3: incomplete."""
     from synthgen.store import merge as merge_stores
 
     out = output or stores[0]
-    with _bar("merging") as bar:
-        lacking = merge_stores(stores, out, watcher=bar)
-    print(f"{out}: {f'lacks {len(lacking)} shards' if lacking else 'complete'}")
+    with _bar() as bar:
+        merged = merge_stores(stores, out, watcher=bar)
+    if as_json:
+        print(json.dumps(merged.to_dict(), indent=2))
+    else:
+        for damage in merged.damages:
+            print(damage)
+        lacking = f"lacks {len(merged.absent)} shards, {merged.absent_volumes} volumes"
+        print(f"{out}: {lacking if merged.absent else 'complete'}")
+    _exit_as(merged)
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -139,26 +152,53 @@ def _part(text: str) -> tuple[int, int]:
     return int(i), int(n)
 
 
-def _bar(doing: str) -> "AbstractContextManager[Bar]":
+@contextmanager
+def _bar() -> "Iterator[Bar]":
     from synthgen.store.progress import progress_bar
+    from synthgen.store.watcher import Stopped
 
-    return progress_bar(doing)
+    try:
+        with progress_bar() as bar:
+            yield bar
+    except Stopped:
+        _exit_stopped(bar.signal, "nothing is lost")
 
 
-def _report(out: Path, built: "Built", bar: "Bar") -> None:
+def _exit_stopped(number: "Signals | None", left: str) -> NoReturn:
+    assert number is not None, "only a signal stops a command"
+    message = f"stopped by {number.name}: {left}; run the same command again to resume"
+    print(message, file=sys.stderr)
+    raise typer.Exit(128 + number)
+
+
+def _exit_as(found: "Check | Merged") -> None:
+    if found.damages:
+        raise typer.Exit(DAMAGED)
+    if found.absent:
+        raise typer.Exit(INCOMPLETE)
+
+
+def _report(out: Path, built: "Built", bar: "Bar", as_json: bool = False) -> None:
+    if as_json:
+        print(json.dumps(built.to_dict(), indent=2))
+    else:
+        _tell(out, built)
     if bar.signal is not None:
-        print(
-            f"stopped by {bar.signal.name}: {built.absent} volumes are still to be made; "
-            "run the same command again to resume",
-            file=sys.stderr,
-        )
-        raise typer.Exit(128 + bar.signal)
+        _exit_stopped(bar.signal, f"{built.absent} volumes are still to be made")
+
+
+def _tell(out: Path, built: "Built") -> None:
+    from synthgen.store.progress import size_text
+
+    for path in built.restored:
+        print(f"metadata: {path} restored")
     if not built.volumes:
-        print(f"{out}: complete before, nothing to do")
+        if not built.absent:
+            print(f"{out}: no shard was damaged or absent, none was made")
         return
     spent = built.timings
     print(
-        f"{out}: {built.volumes} volumes, {_size(built.bytes)} in {built.seconds:.1f} s "
+        f"{out}: {built.volumes} volumes, {size_text(built.bytes)} in {built.seconds:.1f} s "
         f"(generator {spent.generator:.1f} s, encoder {spent.encoder:.1f} s of CPU, "
         f"disk {spent.disk:.1f} s)"
     )
@@ -178,10 +218,6 @@ def _text(value: Any) -> str:
     return "x".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB"
-
-
 _EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
     build: (
         "synthgen build avs-db avs-db.zarr --count 5000",
@@ -190,7 +226,7 @@ _EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
     ),
     info: ("synthgen info avs-db.zarr", "synthgen info avs-db.zarr --json"),
     verify: ("synthgen verify avs-db.zarr", "synthgen verify avs-db.zarr --deep --json"),
-    repair: ("synthgen repair avs-db.zarr",),
+    repair: ("synthgen repair avs-db.zarr", "synthgen repair avs-db.zarr --json"),
     clean: ("synthgen clean avs-db.zarr",),
     merge: ("synthgen merge part1.zarr part2.zarr -o avs-db.zarr",),
 }

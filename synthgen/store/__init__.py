@@ -6,8 +6,8 @@ from synthgen.store.codecs import CODECS, DEFAULT_CODEC
 from synthgen.store.errors import StoreError
 from synthgen.store.info import info
 from synthgen.store.layout import Store
-from synthgen.store.merge import merge
-from synthgen.store.watcher import Watcher
+from synthgen.store.merge import Merged, merge
+from synthgen.store.watcher import Stopped, Watcher
 from synthgen.store.writer import Source
 
 __all__ = [
@@ -16,7 +16,9 @@ __all__ = [
     "Built",
     "Check",
     "Damage",
+    "Merged",
     "Source",
+    "Stopped",
     "Store",
     "StoreError",
     "Watcher",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synthgen.recipe import Recipe, load_recipe
 from synthgen.store.check import check_shards
@@ -30,6 +30,7 @@ class Built:
         volumes: made and committed now.
         bytes: of their files.
         absent: volumes of the range asked for that are still to be made: it was stopped.
+        restored: files of the metadata that were damaged.
         seconds: elapsed.
         timings: where the time went.
     """
@@ -38,7 +39,18 @@ class Built:
     bytes: int
     absent: int
     seconds: float
+    restored: list[Path]
     timings: Timings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a script."""
+        return {
+            "volumes": self.volumes,
+            "bytes": self.bytes,
+            "absent_volumes": self.absent,
+            "seconds": self.seconds,
+            "restored": [str(path) for path in self.restored],
+        }
 
 
 def build(
@@ -63,13 +75,14 @@ def build(
         part: (i, n): the i-th of n parts, 1 <= i <= n; parts may be built at once, on several
             nodes, into one folder, or into folders of their own that ``merge`` joins.
         generator: makes the volumes, in place of ``device``'s engine.
-        watcher: told of each committed shard; may ask to stop.
+        watcher: told of each checked and each committed shard; may ask to stop.
 
     Raises:
         RecipeError: the recipe breaks a rule.
         StoreError: an argument is out of bounds; ``out`` is something else, or a store of another
             plan; another process writes it; a shard comes out otherwise than before; the disk
             is full or read-only. What was committed is whole, and the same call resumes.
+        Stopped: the watcher asked for it while what is there was checked.
     """
     recipe, out = load_recipe(recipe), Path(out)
     plan = StorePlan.of(recipe, seed=seed, count=count, shard_size=shard_size, codec=codec)
@@ -77,7 +90,7 @@ def build(
     store = existing(out, plan)
     source = generator or _engine(recipe, seed, device)
     if store is None:
-        with disk_errors_explained(out):
+        with disk_errors_explained(out, "there is no store yet"):
             store = create(out, plan, metadata(plan, source.empty([0])))
     return _complete(store, part_name(part), shards, lambda: source, watcher)
 
@@ -89,7 +102,7 @@ def repair(
     generator: Source | None = None,
     watcher: Watcher | None = None,
 ) -> Built:
-    """Make again the shards of a store that are damaged, and make those that are absent.
+    """Make again what is damaged of a store, and make the shards that are absent.
 
     Arguments are those of ``build``.
 
@@ -97,6 +110,7 @@ def repair(
         StoreError: there is no store; another process writes it; this version of synthgen does
             not make the volumes that were committed, then nothing is replaced; the disk is full
             or read-only.
+        Stopped: the watcher asked for it while what is there was checked.
     """
     store = Store.open(path)
 
@@ -114,7 +128,8 @@ def clean(path: str | Path) -> list[Path]:
     """
     store = Store.open(path)
     folders = (store.path, store.records, *(store.path / name for name in ARRAYS))
-    with disk_errors_explained(store.path), writing(store.records, "clean"):
+    meaning = "no volume was touched"
+    with disk_errors_explained(store.path, meaning), writing(store.records, "clean"):
         found = [path for folder in folders for path in folder.glob(TEMP_PATTERN)]
         for temporary in found:
             temporary.unlink(missing_ok=True)
@@ -134,13 +149,15 @@ def _complete(
     source: Callable[[], Source],
     watcher: Watcher | None,
 ) -> Built:
-    """Make those of ``shards`` that are not there as committed."""
+    """Restore the metadata, and make those of ``shards`` that are not there as committed."""
     start = perf_counter()
     watcher = watcher or Watcher()
-    with disk_errors_explained(store.path), writing(store.records, writer):
-        wanting = check_shards(store, shards).wanting
+    meaning = f"what was committed to {store.path} is whole"
+    with disk_errors_explained(store.path, meaning), writing(store.records, writer):
+        restored = store.restore()
+        wanting = check_shards(store, shards, watcher=watcher).wanting
         total = sum(len(store.plan.volumes(shard)) for shard in wanting)
-        watcher.start(store.plan, total)
+        watcher.start("making", store.plan, total)
         shard_writer = ShardWriter(store, writer, watcher)
         if wanting:
             shard_writer.write(wanting, source())
@@ -151,5 +168,6 @@ def _complete(
         bytes=sum(entry.size for entry in made),
         absent=total - volumes,
         seconds=perf_counter() - start,
+        restored=restored,
         timings=shard_writer.timings,
     )

@@ -1,32 +1,42 @@
 """Finding damage: sizes and checksums of files, and the volumes that they decode to."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from synthgen.cores import available_cores
+from synthgen.store.errors import StoreError
 from synthgen.store.layout import Store
 from synthgen.store.manifest import Entry, ShardFile
 from synthgen.store.metadata import ARRAYS
 from synthgen.store.shard import content_digest
-from synthgen.store.watcher import Watcher
+from synthgen.store.watcher import Stopped, Watcher
 
 
 @dataclass(frozen=True)
 class Damage:
-    """One file that is not as it was committed."""
+    """One file that is not as it was committed.
 
-    shard: int
+    Attributes:
+        shard: that it belongs to; None for metadata.
+    """
+
+    shard: int | None
     path: Path
     problem: str
 
     def __str__(self) -> str:
-        return f"shard {self.shard}: {self.path} {self.problem}"
+        where = "metadata" if self.shard is None else f"shard {self.shard}"
+        return f"{where}: {self.path} {self.problem}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a script."""
+        return {"shard": self.shard, "path": str(self.path), "problem": self.problem}
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class Check:
 
     Attributes:
         intact: an entry for each shard that is as it was committed.
-        damages: what is wrong with the other committed shards.
+        damages: what is wrong with the metadata and with the other committed shards.
         absent: shards that were never committed.
         absent_volumes: how many volumes they have.
     """
@@ -48,7 +58,8 @@ class Check:
     @property
     def wanting(self) -> list[int]:
         """Shards to make, in order."""
-        return sorted({damage.shard for damage in self.damages}.union(self.absent))
+        damaged = {damage.shard for damage in self.damages if damage.shard is not None}
+        return sorted(damaged.union(self.absent))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a script."""
@@ -56,54 +67,84 @@ class Check:
             "intact_shards": len(self.intact),
             "absent_shards": self.absent,
             "absent_volumes": self.absent_volumes,
-            "damages": [
-                {"shard": damage.shard, "path": str(damage.path), "problem": damage.problem}
-                for damage in self.damages
-            ],
+            "damages": [damage.to_dict() for damage in self.damages],
         }
 
 
 def verify(path: str | Path, *, deep: bool = False, watcher: Watcher | None = None) -> Check:
-    """Compare the committed shards of a store with its manifest.
+    """Compare the metadata of a store with its record, and its committed shards with its manifest.
 
     Args:
-        deep: also decode every volume.
-        watcher: told of each shard that was checked.
+        deep: also decode every volume, unless the metadata that says how is damaged.
+        watcher: told of each shard that was checked; may ask to stop.
 
     Raises:
         StoreError: there is no store.
+        Stopped: the watcher asked for it.
     """
     store = Store.open(path)
-    return check_shards(store, store.plan.shards, deep=deep, watcher=watcher)
+    metadata = metadata_damages(store)
+    deep = deep and not metadata
+    check = check_shards(store, store.plan.shards, deep=deep, watcher=watcher)
+    return replace(check, damages=[*metadata, *check.damages])
+
+
+def require_intact(path: Path, volumes: Sequence[int]) -> None:
+    """Raise StoreError, naming the file, unless metadata and ``volumes`` are as committed."""
+    store = Store.open(path)
+    shards = sorted({volume // store.plan.shard_size for volume in volumes})
+    check = check_shards(store, shards)
+    damages = [*metadata_damages(store), *check.damages]
+    if damages:
+        raise StoreError(f"{damages[0]}; mend it with: synthgen repair {path}")
+    if check.absent:
+        shard = check.absent[0]
+        image = store.shard_path("image", shard)
+        raise StoreError(f"shard {shard}: {image} is absent; make it with: synthgen repair {path}")
+
+
+def metadata_damages(store: Store) -> list[Damage]:
+    """What is wrong with the metadata of a store, and with the record of it."""
+    problems = store.documents.problems.items()
+    return [Damage(None, store.path / name, problem) for name, problem in problems]
 
 
 def check_shards(
     store: Store,
-    shards: range,
+    shards: Sequence[int],
     *,
     deep: bool = False,
     watcher: Watcher | None = None,
 ) -> Check:
-    """The check of some ``shards``, on all cores."""
+    """The check of some ``shards``, on all cores.
+
+    Raises:
+        Stopped: the watcher asked for it.
+    """
     entries = store.entries()
     committed = [entries[shard] for shard in shards if shard in entries]
     absent = [shard for shard in shards if shard not in entries]
     arrays = _open_arrays(store) if deep else {}
     intact, damages = {}, []
     watcher = watcher or Watcher()
-    watcher.start(store.plan, sum(len(store.plan.volumes(known[0].shard)) for known in committed))
+    if committed:
+        volumes = sum(len(store.plan.volumes(known[0].shard)) for known in committed)
+        watcher.start("checking", store.plan, volumes)
 
     def examine(known: list[Entry]) -> tuple[Entry, list[Damage]]:
         return _examine(store, known, arrays)
 
     with ThreadPoolExecutor(available_cores()) as pool:
         for entry, found in pool.map(examine, committed):
+            if watcher.stopped():
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise Stopped
             watcher.advance(entry)
             damages += found
             if not found:
                 intact[entry.shard] = entry
-    volumes = sum(len(store.plan.volumes(shard)) for shard in absent)
-    return Check(intact, damages, absent, volumes)
+    absent_volumes = sum(len(store.plan.volumes(shard)) for shard in absent)
+    return Check(intact, damages, absent, absent_volumes)
 
 
 def _open_arrays(store: Store) -> dict[str, Any]:

@@ -10,8 +10,11 @@ class StoreError(ValueError):
 
 
 @contextmanager
-def disk_errors_explained(store: Path) -> Iterator[None]:
-    """Say what an error of the disk means for ``store``, in one line.
+def disk_errors_explained(folder: Path, meaning: str) -> Iterator[None]:
+    """Say what an error of the disk in ``folder`` means, in one line.
+
+    Args:
+        meaning: what holds in spite of it.
 
     Raises:
         StoreError: in place of OSError.
@@ -19,8 +22,7 @@ def disk_errors_explained(store: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = error.filename or store
+        where = error.filename or folder
         raise StoreError(
-            f"{where}: {error.strerror}; what was committed to {store} is whole: "
-            "mend this and run the same command again"
+            f"{where}: {error.strerror}; {meaning}: mend this and run the same command again"
         ) from error

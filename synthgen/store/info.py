@@ -26,7 +26,7 @@ def info(path: str | Path) -> dict[str, Any]:
         "classes": len(attributes["class_names"]),
         "count": plan.count,
         "committed": committed,
-        "missing": plan.count - committed,
+        "absent": plan.count - committed,
         "complete": committed == plan.count,
         "bytes": sum(entry.size for entry in entries),
         "shards": len(plan.shards),

@@ -4,19 +4,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from synthgen.recipe import Recipe
+from synthgen.store.codecs import CODECS
 from synthgen.store.commit import make_folders, write_file
+from synthgen.store.documents import COPIES, DIGESTS, RECORDS, Documents, recorded
 from synthgen.store.errors import StoreError
-from synthgen.store.lock import creating
+from synthgen.store.lock import CREATING, creating
 from synthgen.store.manifest import Entry, read_entries
 from synthgen.store.metadata import ARRAYS, FORMAT, FORMAT_VERSION
-from synthgen.store.plan import StorePlan
+from synthgen.store.plan import SEED_HIGH, StorePlan
 
-# Manifests and locks live inside the image array's folder: zarr warns of every entry that it does
-# not know in a group's folder, but never lists an array's.
-_RECORDS = "image/.synthgen"
+_CREATOR = "create"
+_FIRST_FOLDERS = ("image", RECORDS, "label")
+_FIRST_FILES = (f"{RECORDS}/{CREATING}", COPIES)
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,15 @@ class Store:
 
     Attributes:
         axes: number of axes of each array.
+        documents: zarr's metadata files, and what is wrong with them; the plan, the attributes and
+            the axes are those that it was created with, whatever the files say now.
     """
 
     path: Path
     plan: StorePlan
     attributes: dict[str, Any]
     axes: dict[str, int]
+    documents: Documents
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -40,27 +47,39 @@ class Store:
             StoreError: there is none, or it is something else.
         """
         path = Path(path)
-        attributes = _attributes(path)
-        try:
-            plan = StorePlan(**{key.name: attributes[key.name] for key in fields(StorePlan)})
-            axes = {name: len(_read_json(path / name / "zarr.json")["shape"]) for name in ARRAYS}
-        except KeyError as error:
-            raise StoreError(f"{path}: damaged metadata: {error} is missing") from None
-        return cls(path, plan, attributes, axes)
+        if not is_store(path):
+            raise StoreError(f"{path}: {_what_else(path)}")
+        if _is_free(path):
+            raise StoreError(f"{path}: no store yet: its build was stopped early; run it again")
+        documents = Documents.read(path)
+        attributes = _attributes(path, documents.zarr["zarr.json"])
+        plan = StorePlan(**{key.name: attributes[key.name] for key in fields(StorePlan)})
+        axes = {}
+        for name in ARRAYS:
+            file = path / name / "zarr.json"
+            values = _json(file, documents.zarr[f"{name}/zarr.json"])
+            axes[name] = len(_checked(_Array, file, values).shape)
+        return cls(path, plan, attributes, axes, documents)
 
     @property
     def records(self) -> Path:
         """Folder of manifests and locks."""
-        return self.path / _RECORDS
+        return self.path / RECORDS
 
     def shard_path(self, array: str, shard: int) -> Path:
         zeros = ".0" * (self.axes[array] - 1)
         return self.path / array / f"c.{shard}{zeros}"
 
-    def documents(self) -> dict[str, bytes]:
-        """Zarr's metadata files, by path."""
-        names = ("zarr.json", *(f"{array}/zarr.json" for array in ARRAYS))
-        return {name: (self.path / name).read_bytes() for name in names}
+    def restore(self) -> list[Path]:
+        """Write the files of the metadata and of its record that are damaged; returns them."""
+        files = recorded(self.documents.zarr)
+        restored = []
+        with creating(self.records):
+            for name in self.documents.problems:
+                make_folders((self.path / name).parent)
+                write_file(self.path / name, files[name], _CREATOR)
+                restored.append(self.path / name)
+        return restored
 
     def entries(self) -> dict[int, list[Entry]]:
         """Committed shards; a shard built twice has several entries."""
@@ -92,13 +111,56 @@ class Store:
             raise StoreError(f"{self.path}: another store is there: {'; '.join(differences)}")
 
 
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class _Recipe(_Strict):
+    """What is read of a recipe without giving it a meaning."""
+
+    name: str
+    reference_shape: list[PositiveInt] = Field(min_length=3, max_length=3)
+
+
+class _Versions(_Strict):
+    synthgen: str
+
+
+class _Attributes(_Strict):
+    """What is read of the group's attributes."""
+
+    recipe: _Recipe
+    recipe_digest: str
+    seed: int = Field(ge=0, lt=SEED_HIGH)
+    count: PositiveInt
+    shard_size: PositiveInt
+    codec: str
+    spacing: list[float]
+    class_names: list[str]
+    versions: _Versions
+
+
+class _Array(_Strict):
+    """What is read of an array's metadata."""
+
+    shape: list[PositiveInt] = Field(min_length=4)
+
+
+_Model = TypeVar("_Model", bound=_Strict)
+
+
+def is_store(path: Path) -> bool:
+    """Whether synthgen made, or began, what is at ``path``."""
+    return (path / RECORDS).is_dir()
+
+
 def existing(path: Path, plan: StorePlan) -> Store | None:
     """The store of ``plan`` at ``path``, or None where one can be made.
 
     Raises:
         StoreError: what is there is something else, or a store of another plan.
     """
-    if not (path / "zarr.json").exists() and _is_free(path):
+    if _is_free(path):
         return None
     store = Store.open(path)
     store.check_same(plan)
@@ -114,32 +176,47 @@ def create(path: Path, plan: StorePlan, documents: Mapping[str, bytes]) -> Store
     Raises:
         StoreError: a store of another plan was there first.
     """
-    make_folders(path / _RECORDS)
+    make_folders(path / RECORDS)
     make_folders(path / "label")
-    with creating(path / _RECORDS):
-        if not (path / "zarr.json").exists():
-            # The group's file is the last one: with it, the store is there.
-            for name in sorted(documents, key=len, reverse=True):
-                write_file(path / name, documents[name], "create")
+    with creating(path / RECORDS):
+        if not (path / DIGESTS).exists():
+            for name, content in recorded(documents).items():
+                write_file(path / name, content, _CREATOR)
         store = Store.open(path)
     store.check_same(plan)
     return store
 
 
 def _is_free(path: Path) -> bool:
-    """Whether nothing is at ``path``, or folders without a file, or the beginning of a store."""
-    if not path.exists() or (path / _RECORDS).is_dir():
+    """Whether nothing is at ``path``, or an empty folder, or the first steps of a creation."""
+    if not path.exists():
         return True
-    return path.is_dir() and all(entry.is_dir() for entry in path.rglob("*"))
+    return path.is_dir() and all(_is_first_step(path, entry) for entry in path.rglob("*"))
 
 
-def _attributes(path: Path) -> dict[str, Any]:
+def _is_first_step(path: Path, entry: Path) -> bool:
+    """Whether ``entry`` may come before the record of the metadata is whole."""
+    if entry.is_dir():
+        return entry.relative_to(path).as_posix() in _FIRST_FOLDERS
+    temporary = entry.name.endswith(f".{_CREATOR}.tmp") and entry.parent == path / RECORDS
+    return temporary or entry.relative_to(path).as_posix() in _FIRST_FILES
+
+
+def _what_else(path: Path) -> str:
+    if not path.exists():
+        return "no such folder"
     document = path / "zarr.json"
     if not document.is_file():
-        what = "no such folder" if not path.exists() else "no store: not made by synthgen"
-        raise StoreError(f"{path}: {what}")
-    attributes: dict[str, Any] = _read_json(document).get("attributes", {})
-    if attributes.get("format") != FORMAT:
+        return "no store: not made by synthgen"
+    if FORMAT.encode() not in document.read_bytes():
+        return "a zarr group, but not made by synthgen"
+    return f"its records, {RECORDS}, are missing: nothing in it can be checked; build it elsewhere"
+
+
+def _attributes(path: Path, content: bytes) -> dict[str, Any]:
+    document = path / "zarr.json"
+    attributes = _json(document, content).get("attributes")
+    if not isinstance(attributes, dict) or attributes.get("format") != FORMAT:
         raise StoreError(f"{path}: a zarr group, but not made by synthgen")
     found = attributes.get("format_version")
     if found != FORMAT_VERSION:
@@ -147,12 +224,27 @@ def _attributes(path: Path) -> dict[str, Any]:
             f"{path}: a store of format {found}; "
             f"this version of synthgen reads format {FORMAT_VERSION}"
         )
+    codec = _checked(_Attributes, document, attributes).codec
+    if codec not in CODECS:
+        raise StoreError(f"{document}: codec: must be one of {', '.join(CODECS)}, got {codec!r}")
     return attributes
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _json(path: Path, content: bytes) -> dict[str, Any]:
     try:
-        document: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        document = json.loads(content)
+    except ValueError as error:
         raise StoreError(f"{path}: unreadable metadata: {error}") from None
+    if not isinstance(document, dict):
+        raise StoreError(f"{path}: unreadable metadata: needs an object, got {document!r:.40}")
     return document
+
+
+def _checked(model: type[_Model], path: Path, values: dict[str, Any]) -> _Model:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        rule = first["msg"].removeprefix("Input ")
+        raise StoreError(f"{path}: {field}: {rule}, got {first['input']!r:.40}") from None

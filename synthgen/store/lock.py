@@ -9,6 +9,8 @@ from pathlib import Path
 
 from synthgen.store.errors import StoreError
 
+CREATING = "creating"
+
 
 def part_name(part: tuple[int, int]) -> str:
     """The writer of part i of n."""
@@ -35,7 +37,7 @@ def writing(folder: Path, writer: str) -> Iterator[None]:
 @contextmanager
 def creating(folder: Path) -> Iterator[None]:
     """Wait for, and hold, the right to write the metadata of the store."""
-    with (folder / "creating").open("a") as file:
+    with (folder / CREATING).open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -88,7 +88,9 @@ class StorePlan:
     def differences(self, other: "StorePlan") -> list[str]:
         """Each field in which ``other`` asks for another content, with both values."""
         found = []
-        if self.recipe_digest != other.recipe_digest:
+        if self.shape != other.shape:  # the lengths differ as they follow from it
+            found.append(f"recipe.reference_shape is {self.shape} there, {other.shape} asked")
+        elif self.recipe_digest != other.recipe_digest:
             found += [f"recipe.{line}" for line in _differences(self.recipe, other.recipe)]
         for name in ("seed", "count", "shard_size", "codec"):
             found += _differences({name: getattr(self, name)}, {name: getattr(other, name)})

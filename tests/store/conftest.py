@@ -1,5 +1,6 @@
 """A small recipe, and a generator fast enough for faults at every step."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,23 @@ def build_small(recipe: Recipe, out: Path, **changes: Any) -> Built:
     settings: dict[str, Any] = {"count": COUNT, "seed": 5, "shard_size": SHARD_SIZE, **changes}
     settings.setdefault("generator", FakeGenerator(recipe, settings["seed"]))
     return build(recipe, out, **settings)
+
+
+def created_otherwise(path: Path, **attributes: Any) -> None:
+    """Make the store one that says ``attributes`` of itself, and was created so."""
+    from synthgen.store.documents import DOCUMENTS
+
+    group = json.loads((path / "zarr.json").read_text())
+    group["attributes"].update(attributes)
+    record({name: (path / name).read_bytes() for name in DOCUMENTS}, path, zarr=json.dumps(group))
+
+
+def record(documents: dict[str, bytes], path: Path, zarr: str) -> None:
+    """Write metadata whose group's file is ``zarr``, with the record of it."""
+    from synthgen.store.documents import recorded
+
+    for name, content in recorded(documents | {"zarr.json": zarr.encode()}).items():
+        (path / name).write_bytes(content)
 
 
 def decoded(path: Path) -> dict[str, np.ndarray[Any, Any]]:

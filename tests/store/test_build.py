@@ -1,6 +1,7 @@
 """Building, resuming, parts, merging; and what is refused before any work."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def test_a_stopped_build_resumes(
     out = tmp_path / "store"
     stopped = build_small(recipe, out, watcher=StopAfter(shards))
     assert stopped.volumes == min(3 * shards, COUNT)
-    assert stopped.absent == info(out)["missing"] == COUNT - stopped.volumes
+    assert stopped.absent == info(out)["absent"] == COUNT - stopped.volumes
     generator = FakeGenerator(recipe, 5)
     resumed = build_small(recipe, out, generator=generator)
     assert resumed.absent == 0
@@ -71,8 +72,16 @@ def test_another_store_is_refused_by_name(
 def test_another_recipe_or_shape_is_refused_by_field(recipe: Recipe, reference: Path) -> None:
     with pytest.raises(StoreError, match=r"recipe.placement.ratio is 0.7 there, 0.5 asked"):
         build_small(recipe.replace(placement__ratio=0.5), reference)
-    with pytest.raises(StoreError, match=r"recipe.reference_shape is \[16, 16, 16\] there"):
-        build_small(recipe.at_shape((16, 16, 24)), reference)
+
+
+def test_another_shape_is_the_only_difference_named(recipe: Recipe, reference: Path) -> None:
+    """Not the lengths that follow from it."""
+    with pytest.raises(StoreError) as error:
+        build_small(recipe.at_shape((32, 32, 48)), reference)
+    assert str(error.value) == (
+        f"{reference}: another store is there: "
+        "recipe.reference_shape is (16, 16, 16) there, (32, 32, 48) asked"
+    )
 
 
 def test_a_recipe_may_be_renamed(recipe: Recipe, reference: Path) -> None:
@@ -112,7 +121,9 @@ def test_something_else_is_refused(recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"cat")
     (tmp_path / "file").write_text("text")
     zarr.create_group(tmp_path / "group")
-    for name in ("photos", "file", "group"):
+    (tmp_path / "folders" / "sub" / "deep").mkdir(parents=True)
+    (tmp_path / "image" / "image" / "deep").mkdir(parents=True)
+    for name in ("photos", "file", "group", "folders", "image"):
         with pytest.raises(StoreError, match="not made by synthgen"):
             build_small(recipe, tmp_path / name)
     with pytest.raises(StoreError, match="no such folder"):
@@ -122,6 +133,23 @@ def test_something_else_is_refused(recipe: Recipe, tmp_path: Path) -> None:
 def test_an_empty_folder_is_taken(recipe: Recipe, tmp_path: Path) -> None:
     build_small(recipe, tmp_path)
     assert info(tmp_path)["complete"]
+
+
+@pytest.mark.parametrize("begun", ["image", "image/.synthgen", "label"])
+def test_a_build_killed_between_its_folders_resumes(
+    recipe: Recipe, tmp_path: Path, begun: str
+) -> None:
+    (tmp_path / begun).mkdir(parents=True)
+    build_small(recipe, tmp_path)
+    assert info(tmp_path)["complete"]
+
+
+def test_a_store_without_records_is_not_taken_over(recipe: Recipe, tmp_path: Path) -> None:
+    build_small(recipe, tmp_path)
+    shutil.rmtree(tmp_path / "image/.synthgen")
+    for refuse in (verify, lambda out: build_small(recipe, out)):
+        with pytest.raises(StoreError, match=r"its records, image/\.synthgen, are missing"):
+            refuse(tmp_path)
 
 
 def test_parts_in_one_folder(recipe: Recipe, reference: Path, tmp_path: Path) -> None:
@@ -158,10 +186,10 @@ def test_two_builders_of_one_shard_are_refused(
 def test_merge_joins_parts(recipe: Recipe, reference: Path, tmp_path: Path) -> None:
     for i in (1, 2):
         build_small(recipe, tmp_path / str(i), part=(i, 2))
-    assert merge([tmp_path / "1", tmp_path / "2"], tmp_path / "all") == []
+    assert merge([tmp_path / "1", tmp_path / "2"], tmp_path / "all").absent == []
     assert not verify(tmp_path / "all", deep=True).wanting
     assert_same_voxels(tmp_path / "all", reference)
-    assert merge([tmp_path / "1", tmp_path / "2"]) == []
+    assert merge([tmp_path / "1", tmp_path / "2"]).absent == []
     assert_same_voxels(tmp_path / "1", reference)
 
 
@@ -170,13 +198,28 @@ def test_merge_takes_the_intact_copy(recipe: Recipe, reference: Path, tmp_path: 
         build_small(recipe, tmp_path / name)
     (tmp_path / "1" / "image" / "c.0.0.0.0.0").write_bytes(b"")
     (tmp_path / "2" / "image" / "c.1.0.0.0.0").write_bytes(b"")
-    assert merge([tmp_path / "1", tmp_path / "2"], tmp_path / "all") == []
+    merged = merge([tmp_path / "1", tmp_path / "2"], tmp_path / "all")
+    assert (merged.volumes, merged.absent) == (COUNT, [])
+    assert [damage.shard for damage in merged.damages] == [0, 1]
     assert_same_voxels(tmp_path / "all", reference)
+    assert [damage.shard for damage in merge([tmp_path / "1", tmp_path / "2"]).damages] == [0, 1]
+    assert_same_voxels(tmp_path / "1", reference)
 
 
 def test_merge_says_what_is_lacking(recipe: Recipe, tmp_path: Path) -> None:
     build_small(recipe, tmp_path / "1", part=(1, 3))
-    assert merge([tmp_path / "1"], tmp_path / "all") == [1, 2]
+    merged = merge([tmp_path / "1"], tmp_path / "all")
+    assert (merged.absent, merged.absent_volumes) == ([1, 2], COUNT - 3)
+
+
+def test_merge_sees_a_fault_of_its_own_copy(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_small(recipe, tmp_path / "1")
+    monkeypatch.setattr("synthgen.store.writer.write_file", lambda path, *_: path.write_bytes(b""))
+    merged = merge([tmp_path / "1"], tmp_path / "all")
+    assert merged.absent == [0, 1, 2]
+    assert len(merged.damages) == 6
 
 
 def test_merge_refuses_parts_of_different_stores(recipe: Recipe, tmp_path: Path) -> None:

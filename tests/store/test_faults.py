@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from synthgen.recipe import Recipe
-from synthgen.store import StoreError, info, verify
+from synthgen.store import StoreError, clean, info, verify
 from synthgen.store import commit as commit_module
 from tests.store.conftest import assert_same_voxels, build_small
 
@@ -112,7 +112,7 @@ def test_a_full_disk_is_said_in_one_line(
     assert "\n" not in str(error.value)
     check = verify(tmp_path, deep=True)
     assert not check.damages
-    assert check.absent_volumes == info(tmp_path)["missing"] > 0
+    assert check.absent_volumes == info(tmp_path)["absent"] > 0
     assert not list(tmp_path.rglob("*.tmp"))
 
 
@@ -120,9 +120,19 @@ def test_a_read_only_disk_is_said_in_one_line(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(StoreError, match="Read-only file system"):
+    with pytest.raises(StoreError, match="Read-only file system; there is no store yet: mend this"):
         build_small(recipe, tmp_path / "store")
     assert not (tmp_path / "store").exists()
+
+
+def test_clean_of_a_read_only_disk_promises_nothing_of_a_build(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_small(recipe, tmp_path)
+    (tmp_path / "image" / ".c.1.0.0.0.0.part-1-of-1.tmp").write_bytes(b"half")
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(StoreError, match="Read-only file system; no volume was touched: mend this"):
+        clean(tmp_path)
 
 
 BUILD = """
@@ -165,7 +175,7 @@ def check_kills(recipe: Recipe, tmp_path: Path, kills: int) -> None:
     for kill in range(kills):
         kill_in_the_middle(out, committed=step * kill, delay=0.0007 * (kill % 7))
         assert not verify(out, deep=True).damages
-        assert 0 < info(out)["missing"]
+        assert 0 < info(out)["absent"]
     assert build_small(recipe, out, count=60, shard_size=2).volumes < 60
     assert not verify(out, deep=True).wanting
     assert_same_voxels(out, tmp_path / "whole")

@@ -109,7 +109,7 @@ def test_zarr_may_rewrite_a_shard(recipe: Recipe, tmp_path: Path) -> None:
 
 def test_info_counts_what_is_committed(reference: Path) -> None:
     found = info(reference)
-    assert (found["committed"], found["missing"], found["complete"]) == (COUNT, 0, True)
+    assert (found["committed"], found["absent"], found["complete"]) == (COUNT, 0, True)
     shards = [path for path in reference.rglob("c.*") if path.is_file()]
     assert found["bytes"] == sum(path.stat().st_size for path in shards)
     json.dumps(found)
