@@ -23,7 +23,7 @@ from synthgen.store.watcher import Watcher
 if TYPE_CHECKING:
     from synthgen.engine import Batch
 
-BATCH_VOXELS = 2**25
+BATCH_VOXELS = 2**23
 _BUFFERS = 3  # one being filled, two being encoded
 _TASK_VOLUMES = 8
 _SHARDS_IN_HAND = 2  # beside the one being made
