@@ -20,6 +20,21 @@ def popcount(typing_context, word):
     return types.int64(types.uint64), codegen
 
 
+def _choice(predicate):
+    @intrinsic
+    def choose(typing_context, left, right):
+        def codegen(context, builder, signature, arguments):
+            return builder.select(builder.icmp_signed(predicate, *arguments), *arguments)
+
+        return types.int64(types.int64, types.int64), codegen
+
+    return choose
+
+
+# Of two int64; Numba would compile its own min and max for each pair of types.
+smaller, larger = _choice("<"), _choice(">")
+
+
 @intrinsic
 def quotient(typing_context, numerator, denominator):
     """``numerator / denominator`` of int64, cut toward zero as in C; the denominator is not 0."""
@@ -46,8 +61,8 @@ def shifted_pair(low, high, shift):
 @device
 def clip_span(word, low, high):
     """Bits of the row interval low .. high (any order, any sign) that fall in word ``word``."""
-    first = max(low - 64 * word, 0)
-    last = min(high - 64 * word, 63)
+    first = larger(low - 64 * word, 0)
+    last = smaller(high - 64 * word, 63)
     if first > last:
         return ZERO
     return span(first, last)

@@ -5,7 +5,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .bits import ONE, ZERO
+from .bits import ONE, ZERO, smaller
 from .jit import device, inlined, kernel
 from .lanes import WIDTH, below, load, shift_left, shift_right, splat, steps, store
 from .records import Box, Object, Placed, Slice
@@ -183,7 +183,7 @@ def paint_contour(objects, placed, boxes, slices, labels, lines, low, high, imag
                     height, width, label, start, canvas,
                 )  # fmt: skip
         for word in range(words):
-            count = min(width - 64 * word, 64)
+            count = smaller(width - 64 * word, 64)
             at = start + 64 * word
             for y in range(height):
                 write_word(image, at + y * width, canvas[word * height + y], high, low, count)

@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from .bits import quotient
+from .bits import larger, quotient, smaller
 from .jit import device, inlined
 from .records import ZRule
 
@@ -153,7 +153,7 @@ def slab(ya, xa, dy, dx, per_dx, first):
     """
     width = scaled(dx * dx + dy * dy, per_dx)
     start = (xa << 26) - scaled(dy * (64 * first - ya), per_dx)
-    return min(start, start + width), max(start, start + width), -scaled(dy << 6, per_dx)
+    return smaller(start, start + width), larger(start, start + width), -scaled(dy << 6, per_dx)
 
 
 @inlined

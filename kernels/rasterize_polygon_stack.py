@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .bits import quotient, span
+from .bits import larger, quotient, smaller, span
 from .jit import device, inlined, kernel
 from .lanes import (
     WIDTH,
@@ -61,7 +61,7 @@ def _section(row, z, vy, vx):
     if count == 0:
         a = quotient(row[_AXIS_A] * numerator, denominator)
         b = quotient(row[_AXIS_B] * numerator, denominator)
-        step = ellipse_step(max(a, b))
+        step = ellipse_step(larger(a, b))
         count = 360 // step
         half = count >> 1
         for i in range(half):
@@ -116,8 +116,8 @@ def _flip_from(rows, start, low_word, high_word, words, pitch, a, inside):
 @inlined
 def _word_range(xa, xb, radius, words):
     """First and last word of a row that an edge widened by ``radius`` can reach."""
-    low_word = max((min(xa, xb) - radius) >> 12, 0)
-    return low_word, min((max(xa, xb) + radius) >> 12, words - 1)
+    low_word = larger((smaller(xa, xb) - radius) >> 12, 0)
+    return low_word, smaller((larger(xa, xb) + radius) >> 12, words - 1)
 
 
 @device
@@ -225,7 +225,7 @@ def _collect(
     voxels, twice_center = np.int64(0), side & ~1
     shift = 64 * planes - 1 - twice_center
     for word in range(words):
-        box = span(0, min(side - 64 * word, 64) - 1)
+        box = span(0, smaller(side - 64 * word, 64) - 1)
         source, target = start + word * pitch, at + word * side
         for y in range(first, middle, WIDTH):
             label = load(scratch, source + y) | load(scratch, source + region + y)
@@ -250,21 +250,21 @@ def _rasterize_slice(
     count = _section(row, z, vy, vx)
     top, bottom = vy[0], vy[0]
     for i in range(1, count):
-        top, bottom = min(top, vy[i]), max(bottom, vy[i])
+        top, bottom = smaller(top, vy[i]), larger(bottom, vy[i])
     first, stop = row_at_or_after(top - line_radius), ((bottom + line_radius) >> 6) + 1
 
     # An ellipse looks the same upside down, so its lower half is the upper one turned about the
     # centre. For that the scratch has to hold the column 2 * center, which may be one beyond.
     center, middle, planes, deepest = side >> 1, stop, words, FAR
     if row[_VERTICES] == 0:
-        middle, planes = min((side >> 1) + 1, stop), (center >> 5) + 1
+        middle, planes = smaller((side >> 1) + 1, stop), (center >> 5) + 1
         deepest = (center << 6) + line_radius
     pitch = side + 2 * _PAD
     region = planes * pitch
     for plane in range(3 * planes):
         _clear(scratch, plane * pitch + _PAD + first - 2, plane * pitch + _PAD + middle + WIDTH)
     for i in range(count):
-        if min(vy[i], vy[i + 1]) > deepest:
+        if smaller(vy[i], vy[i + 1]) > deepest:
             continue
         _add_disc(
             scratch, 2 * region + _PAD, planes, pitch, vy[i], vx[i], line_discs,
@@ -280,9 +280,9 @@ def _rasterize_slice(
                 scratch, _PAD, region, planes, pitch, vy[i], vx[i], vy[i + 1], vx[i + 1],
                 label_radius, line_radius,
             )  # fmt: skip
-    first, stop = max(first, 0), min(stop, side)
+    first, stop = larger(first, 0), smaller(stop, side)
     voxels = _collect(
-        scratch, _PAD, region, planes, pitch, words, side, first, min(middle, stop), stop,
+        scratch, _PAD, region, planes, pitch, words, side, first, smaller(middle, stop), stop,
         labels, lines, at,
     )  # fmt: skip
     return first, stop, voxels

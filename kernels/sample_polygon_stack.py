@@ -1,5 +1,6 @@
 """Random polygon stacks: classes, sizes, section vertices. Twin of ``sample_polygon_stack.cu``."""
 
+from .bits import larger, smaller
 from .jit import inlined, kernel
 from .philox import bounded, random_words
 from .records import Box, Object, Sampling, ZRule
@@ -41,7 +42,7 @@ def _sample_object(settings, xy_vertices, z_rules, seed, index, n, row, box):
     row[_LABEL], row[_VERTICES], row[_RULE], row[_DEPTH] = label + 1, vertices, rule, depth
     row[_ANGLE] = bounded(w3, 0, 180)
 
-    margin = min(settings[_TURN_MARGIN], depth // 2)
+    margin = smaller(settings[_TURN_MARGIN], depth // 2)
     row[_TURN] = bounded(w6, margin, depth - margin)
     ends_low, ends_high = settings[_WIDE_LOW], settings[_WIDE_HIGH]
     middle_low, middle_high = settings[_NARROW_LOW], settings[_NARROW_HIGH]
@@ -56,7 +57,7 @@ def _sample_object(settings, xy_vertices, z_rules, seed, index, n, row, box):
         a = bounded(w4, settings[_AXIS_LOW], largest)
         b = bounded(w5, settings[_AXIS_LOW], largest)
         row[_AXIS_A], row[_AXIS_B] = a, b
-        side = 2 * max(a, b)
+        side = 2 * larger(a, b)
         if rule == _HOURGLASS or rule == _RHOMBUS:
             side += settings[_MARGIN]
     else:
