@@ -272,7 +272,7 @@ def _made(batch: Batch) -> Made:
 
 def _machine(device: str) -> dict[str, str]:
     found = {
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "target": llvmlite.binding.get_host_cpu_name(),
         "cores": str(available_cores()),
