@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from synthgen.engine import Batch, Generator, generate, generate_one
     from synthgen.recipe import Recipe, RecipeError, builtin_names, load_recipe
+    from synthgen.store.opening import open
 
 __all__ = [
     "Batch",
@@ -16,14 +17,22 @@ __all__ = [
     "generate",
     "generate_one",
     "load_recipe",
+    "open",
 ]
 __version__ = "0.1.0"
 
-_ENGINE = {"Batch", "Generator", "generate", "generate_one"}
+_ENGINE = "synthgen.engine"
+_MODULES = {
+    "Batch": _ENGINE,
+    "Generator": _ENGINE,
+    "generate": _ENGINE,
+    "generate_one": _ENGINE,
+    "open": "synthgen.store.opening",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use, so that ``synthgen --help`` loads neither Numba nor Zarr."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("synthgen.engine" if name in _ENGINE else "synthgen.recipe"), name)
+    return getattr(import_module(_MODULES.get(name, "synthgen.recipe")), name)
