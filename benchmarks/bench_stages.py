@@ -13,6 +13,7 @@ import statistics
 import pytest
 import zarr
 
+import synthgen
 from synthgen.engine import Generator
 from synthgen.kernels.records import Placed
 from synthgen.recipe import load_recipe
@@ -101,12 +102,22 @@ def bench_store(benchmark, record, recipe, tmp_path):
     )
 
 
-def bench_read(benchmark, record, recipe, tmp_path):
-    """Reading 64 volumes with zarr alone."""
-    build(recipe, tmp_path / "store.zarr", count=64, seed=7, device="cpu")
+@pytest.mark.parametrize("stored", ["built", "generated"])
+def bench_read(benchmark, record, recipe, tmp_path, stored):
+    """Reading 64 volumes with zarr alone, from a disk or as they are made."""
     generator = Generator(recipe, seed=7, device="cpu")
     record(generator, generator.batch(range(64)))
-    group = zarr.open_group(tmp_path / "store.zarr", mode="r")
-    benchmark.pedantic(
-        lambda: [(group["image"][i], group["label"][i]) for i in range(64)], rounds=3
-    )
+    if stored == "built":
+        build(recipe, tmp_path / "store.zarr", count=64, seed=7, device="cpu")
+    start = iter(range(0, 6400, 64))  # other volumes each time: those read last are kept
+
+    def once():
+        first = next(start)
+        if stored == "built":
+            group, first = zarr.open_group(tmp_path / "store.zarr", mode="r"), 0
+        else:
+            group = synthgen.open(recipe, seed=7, count=6400, device="cpu")
+        image, label = group["image"], group["label"]
+        return [(image[i], label[i]) for i in range(first, first + 64)]
+
+    benchmark.pedantic(once, rounds=5, warmup_rounds=1)
