@@ -30,6 +30,10 @@ COMMANDS = [
     ["repair"],
     ["clean"],
     ["merge"],
+    ["export"],
+    ["export", "nifti"],
+    ["export", "decathlon"],
+    ["export", "nnunet"],
 ]
 
 

@@ -1,12 +1,19 @@
 """What several commands share."""
 
-from typing import TYPE_CHECKING, Annotated
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
-    from synthgen.recipe import Recipe
+    from signal import Signals
 
+    from synthgen.recipe import Recipe
+    from synthgen.store.progress import Bar
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ShapeOption = Annotated[
     tuple[int, int, int] | None,
     typer.Option(
@@ -30,3 +37,24 @@ def sized_recipe(source: str, shape: tuple[int, int, int] | None, scale: bool) -
 def examples(*commands: str) -> str:
     """The epilog of a command's help: one example a line."""
     return "\n\n".join(["[bold]Examples[/]", *(f"  [cyan]$ {command}[/]" for command in commands)])
+
+
+@contextmanager
+def watched() -> "Iterator[Bar]":
+    """A progress bar; a signal ends the command in one line."""
+    from synthgen.store.progress import progress_bar
+    from synthgen.store.watcher import Stopped
+
+    try:
+        with progress_bar() as bar:
+            yield bar
+    except Stopped:
+        exit_stopped(bar.signal, "nothing is lost")
+
+
+def exit_stopped(number: "Signals | None", left: str) -> NoReturn:
+    """Say what stopped the command and what is left, and exit as a shell expects."""
+    assert number is not None, "only a signal stops a command"
+    message = f"stopped by {number.name}: {left}; run the same command again to resume"
+    print(message, file=sys.stderr)
+    raise typer.Exit(128 + number)

@@ -1,26 +1,29 @@
 """``synthgen build`` and the verbs on stores: info, verify, repair, clean, merge."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from synthgen.cli.common import ScaleOption, ShapeOption, examples, sized_recipe
+from synthgen.cli.common import (
+    JsonOption,
+    ScaleOption,
+    ShapeOption,
+    examples,
+    exit_stopped,
+    sized_recipe,
+    watched,
+)
 
 if TYPE_CHECKING:
-    from signal import Signals
-
     from synthgen.store import Built, Check, Merged
     from synthgen.store.progress import Bar
 
 DAMAGED, INCOMPLETE = 1, 3
 
 StoreArgument = Annotated[Path, typer.Argument(help="The store's folder.", show_default=False)]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DeviceOption = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="Where to make volumes.")
 ]
@@ -52,7 +55,7 @@ def build(
     from synthgen.store import build as build_store
 
     chosen = sized_recipe(recipe, shape, scale)
-    with _bar() as bar:
+    with watched() as bar:
         built = build_store(
             chosen,
             out,
@@ -73,7 +76,7 @@ def repair(
     """Make again what is damaged, and make what is absent, voxel for voxel."""
     from synthgen.store import repair as repair_store
 
-    with _bar() as bar:
+    with watched() as bar:
         built = repair_store(store, device=device, watcher=bar)
     _report(store, built, bar, as_json)
 
@@ -99,7 +102,7 @@ def verify(
     """Check a store. Exit code 0: complete and intact; 1: damaged; 3: intact, but incomplete."""
     from synthgen.store import verify as check
 
-    with _bar() as bar:
+    with watched() as bar:
         found = check(store, deep=deep, watcher=bar)
     if as_json:
         print(json.dumps(found.to_dict(), indent=2))
@@ -133,7 +136,7 @@ def merge(
     from synthgen.store import merge as merge_stores
 
     out = output or stores[0]
-    with _bar() as bar:
+    with watched() as bar:
         merged = merge_stores(stores, out, watcher=bar)
     if as_json:
         print(json.dumps(merged.to_dict(), indent=2))
@@ -152,25 +155,6 @@ def _part(text: str) -> tuple[int, int]:
     return int(i), int(n)
 
 
-@contextmanager
-def _bar() -> "Iterator[Bar]":
-    from synthgen.store.progress import progress_bar
-    from synthgen.store.watcher import Stopped
-
-    try:
-        with progress_bar() as bar:
-            yield bar
-    except Stopped:
-        _exit_stopped(bar.signal, "nothing is lost")
-
-
-def _exit_stopped(number: "Signals | None", left: str) -> NoReturn:
-    assert number is not None, "only a signal stops a command"
-    message = f"stopped by {number.name}: {left}; run the same command again to resume"
-    print(message, file=sys.stderr)
-    raise typer.Exit(128 + number)
-
-
 def _exit_as(found: "Check | Merged") -> None:
     if found.damages:
         raise typer.Exit(DAMAGED)
@@ -184,7 +168,7 @@ def _report(out: Path, built: "Built", bar: "Bar", as_json: bool = False) -> Non
     else:
         _tell(out, built)
     if bar.signal is not None:
-        _exit_stopped(bar.signal, f"{built.absent} volumes are still to be made")
+        exit_stopped(bar.signal, f"{built.absent} volumes are still to be made")
 
 
 def _tell(out: Path, built: "Built") -> None:

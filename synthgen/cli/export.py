@@ -1,0 +1,139 @@
+"""``synthgen export``: a store as the files that other tools read."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from synthgen.cli.common import JsonOption, examples, watched
+
+if TYPE_CHECKING:
+    from synthgen.export import Exported
+
+export = typer.Typer(
+    no_args_is_help=True,
+    help="Write a store as NIfTI files: plain, for MONAI, or for nnU-Net.",
+    epilog=examples(
+        "synthgen export nifti avs-db.zarr avs-db-nifti",
+        "synthgen export nnunet avs-db.zarr nnUNet_raw --id 501",
+    ),
+)
+
+StoreArgument = Annotated[
+    Path, typer.Argument(help="A store's folder, or its YAML file.", show_default=False)
+]
+OutArgument = Annotated[
+    Path, typer.Argument(help="The folder to write: new, or begun before.", show_default=False)
+]
+NameOption = Annotated[
+    str | None, typer.Option(help="What files begin with. Default: the recipe's name.")
+]
+LevelOption = Annotated[int, typer.Option(help="Of gzip, 0 .. 9; higher is slower, and smaller.")]
+ModalityOption = Annotated[str, typer.Option(help="What dataset.json calls the image's channel.")]
+
+
+@export.command(
+    epilog=examples(
+        "synthgen export nifti avs-db.zarr avs-db-nifti",
+        "synthgen export nifti avs-db.zarr avs-db-nifti --level 6 --json",
+    )
+)
+def nifti(
+    store: StoreArgument,
+    out: OutArgument,
+    name: NameOption = None,
+    level: LevelOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Write images/, labels/ and dataset.json; run it again to resume."""
+    from synthgen.export import nifti as write
+
+    with watched() as bar:
+        exported = write(store, out, name=name, level=level, watcher=bar)
+    _report(exported, as_json)
+
+
+@export.command(
+    epilog=examples(
+        "synthgen export decathlon avs-db.zarr Task90_Synthetic",
+        "synthgen export decathlon avs-db.zarr Task90_Synthetic --validation 0.2 --modality CT",
+    )
+)
+def decathlon(
+    store: StoreArgument,
+    out: OutArgument,
+    name: NameOption = None,
+    validation: Annotated[
+        float, typer.Option(help="Share of volumes, the last ones, kept for validation.")
+    ] = 0.1,
+    modality: ModalityOption = "synthetic",
+    level: LevelOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a Decathlon task, which MONAI's load_decathlon_datalist reads; run again to resume."""
+    from synthgen.export import decathlon as write
+
+    with watched() as bar:
+        exported = write(
+            store,
+            out,
+            name=name,
+            validation=validation,
+            modality=modality,
+            level=level,
+            watcher=bar,
+        )
+    _report(exported, as_json)
+
+
+@export.command(
+    epilog=examples(
+        'synthgen export nnunet avs-db.zarr "$nnUNet_raw" --id 501',
+        "synthgen export nnunet avs-db.zarr nnUNet_raw --id 501 --name Vessels --modality CT",
+    )
+)
+def nnunet(
+    store: StoreArgument,
+    out: Annotated[
+        Path,
+        typer.Argument(help="nnU-Net's raw folder; DatasetXXX_NAME is in it.", show_default=False),
+    ],
+    dataset_id: Annotated[
+        int, typer.Option("--id", help="XXX of DatasetXXX_NAME, 1 .. 999.", show_default=False)
+    ],
+    name: NameOption = None,
+    modality: ModalityOption = "synthetic",
+    level: LevelOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a raw data set of nnU-Net v2; run it again to resume."""
+    from synthgen.export import nnunet as write
+
+    with watched() as bar:
+        exported = write(
+            store,
+            out,
+            dataset_id=dataset_id,
+            name=name,
+            modality=modality,
+            level=level,
+            watcher=bar,
+        )
+    _report(exported, as_json)
+
+
+def _report(exported: "Exported", as_json: bool) -> None:
+    from synthgen.store.progress import size_text
+
+    if as_json:
+        print(json.dumps(exported.to_dict(), indent=2))
+        return
+    print(
+        f"{exported.folder}: {exported.volumes} volumes, {exported.written} written now, "
+        f"{size_text(exported.bytes)} in {exported.seconds:.1f} s"
+    )
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(export, name="export")
