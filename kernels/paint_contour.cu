@@ -7,7 +7,6 @@
 typedef long long Int;
 typedef unsigned int Packed;  // 4 / sizeof(T) elements
 
-#define OBJECTS_MAX 255
 #define RUN 16
 
 // All ones in each element of a packed word whose bit is set; bits beyond the word's elements are ignored.

@@ -3,8 +3,6 @@
 #include "bits.cuh"
 #include "polygon.cuh"
 
-#define VERTICES_MAX 72
-
 struct Edge {
     Int line_first, line_last, label_first, label_last, cross_first, cross_stop;
     Int center, step, label_half, line_half, low, high, slab_step;

@@ -1,4 +1,4 @@
-"""Columns of the integer tables that kernels pass to each other, shared with CUDA as ``#define``s.
+"""Limits, and columns of the tables that kernels pass on; CUDA gets both as ``#define``s.
 
 Tables hold B volumes of N objects. A *variant* is an object in one orientation: V = N * K variants,
 variant ``n * K + k`` is object n in the k-th orientation. A *row* is a line of voxels along x, kept
@@ -9,6 +9,8 @@ a slice lie in planes: word w of row y is at ``slice + w * height + y``.
 from enum import IntEnum
 
 VERTICES_MAX = 72  # of a section; an ellipse is drawn as a polygon of up to as many
+OBJECTS_MAX = 255  # of a volume, as many as a block of `paint_contour` lists
+SAMPLE_DRAWS = 64  # of an object's sampling: 3 for its header, 1 for two vertices
 PROPOSALS_MAX = 1024  # draws of the placement stream reserved for an object
 RATIO_UNIT = 1_000_000  # of an overlap ratio
 

@@ -2,8 +2,6 @@
 // sample_polygon_stack.py, the twin.
 #include "philox.cuh"
 
-#define DRAWS 64
-
 typedef long long Int;
 
 __device__ __forceinline__ void sample_vertices(const Int* settings, unsigned long long seed,
@@ -12,7 +10,7 @@ __device__ __forceinline__ void sample_vertices(const Int* settings, unsigned lo
 {
     const int radius_low = (int)settings[SAMPLING_RADIUS_LOW];
     for (int i = 0; i < vertices; i += 2) {
-        const Words w = random_words(seed, index, STREAM_POLYGON_STACK, (Int)n * DRAWS + 3 + i / 2);
+        const Words w = random_words(seed, index, STREAM_POLYGON_STACK, (Int)n * SAMPLE_DRAWS + 3 + i / 2);
         int* pair = row + OBJECT_POLAR + 2 * i;
         pair[0] = bounded(w.x, 360 * i / vertices, 360 * (i + 1) / vertices);
         pair[1] = bounded(w.y, radius_low, radius_high);
@@ -42,9 +40,9 @@ extern "C" __global__ void sample_polygon_stack(
     int* row = objects + thread * columns;
     int* box = boxes + thread * orientations * BOX_SIZE;
 
-    const Words head = random_words(seed, index, STREAM_POLYGON_STACK, (Int)n * DRAWS);
-    const Words axes = random_words(seed, index, STREAM_POLYGON_STACK, (Int)n * DRAWS + 1);
-    const Words ends = random_words(seed, index, STREAM_POLYGON_STACK, (Int)n * DRAWS + 2);
+    const Words head = random_words(seed, index, STREAM_POLYGON_STACK, (Int)n * SAMPLE_DRAWS);
+    const Words axes = random_words(seed, index, STREAM_POLYGON_STACK, (Int)n * SAMPLE_DRAWS + 1);
+    const Words ends = random_words(seed, index, STREAM_POLYGON_STACK, (Int)n * SAMPLE_DRAWS + 2);
 
     const int z_classes = (int)settings[SAMPLING_Z_CLASSES];
     const int label = bounded(head.x, 0, (int)settings[SAMPLING_XY_CLASSES] * z_classes - 1);

@@ -3,11 +3,10 @@
 from .bits import larger, smaller
 from .jit import inlined, kernel
 from .philox import bounded, random_words
-from .records import Box, Object, Sampling, ZRule
+from .records import SAMPLE_DRAWS, Box, Object, Sampling, ZRule
 from .streams import Stream
 
 _STREAM = int(Stream.POLYGON_STACK)
-DRAWS = 64  # Philox blocks reserved for an object: 3 for its header, 1 for two vertices
 
 _LABEL, _VERTICES, _RULE = int(Object.LABEL), int(Object.VERTICES), int(Object.RULE)
 _DEPTH, _BOX, _ANGLE = int(Object.DEPTH), int(Object.BOX), int(Object.ANGLE)
@@ -31,9 +30,9 @@ _BOX_STEP, _BOX_VOXELS = int(Box.STEP), int(Box.VOXELS)
 
 @inlined
 def _sample_object(settings, xy_vertices, z_rules, seed, index, n, row, box):
-    w0, w1, w2, w3 = random_words(seed, index, _STREAM, n * DRAWS)
-    w4, w5, w6, w7 = random_words(seed, index, _STREAM, n * DRAWS + 1)
-    w8, w9, _, _ = random_words(seed, index, _STREAM, n * DRAWS + 2)
+    w0, w1, w2, w3 = random_words(seed, index, _STREAM, n * SAMPLE_DRAWS)
+    w4, w5, w6, w7 = random_words(seed, index, _STREAM, n * SAMPLE_DRAWS + 1)
+    w8, w9, _, _ = random_words(seed, index, _STREAM, n * SAMPLE_DRAWS + 2)
 
     z_classes = settings[_Z_CLASSES]
     label = bounded(w0, 0, settings[_XY_CLASSES] * z_classes - 1)
@@ -73,7 +72,7 @@ def _sample_object(settings, xy_vertices, z_rules, seed, index, n, row, box):
 @inlined
 def _sample_vertices(settings, seed, index, n, vertices, radius_high, row):
     for i in range(0, vertices, 2):
-        w0, w1, w2, w3 = random_words(seed, index, _STREAM, n * DRAWS + 3 + i // 2)
+        w0, w1, w2, w3 = random_words(seed, index, _STREAM, n * SAMPLE_DRAWS + 3 + i // 2)
         row[_POLAR + 2 * i] = bounded(w0, 360 * i // vertices, 360 * (i + 1) // vertices)
         row[_POLAR + 2 * i + 1] = bounded(w1, settings[_RADIUS_LOW], radius_high)
         if i + 1 < vertices:

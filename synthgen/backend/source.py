@@ -36,6 +36,7 @@ def assemble(text: str, file: str, **defines: str) -> str:
     body = _inlined(text, file, set())
     return "\n".join(
         [
+            *_limits(records),
             *_enum_defines(records),
             *_enum_defines(streams),
             *(f"#define {key} {value}" for key, value in defines.items()),
@@ -43,6 +44,11 @@ def assemble(text: str, file: str, **defines: str) -> str:
             body,
         ]
     )
+
+
+def _limits(module: ModuleType) -> list[str]:
+    """``#define VERTICES_MAX 72`` for each whole number of a module."""
+    return [f"#define {key} {value}" for key, value in vars(module).items() if type(value) is int]
 
 
 def _enum_defines(module: ModuleType) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from synthgen.backend.plan import PolygonStackTables
-from synthgen.kernels.records import VERTICES_MAX, Object, Orientation, Sampling, ZRule
+from synthgen.kernels.records import OBJECTS_MAX, VERTICES_MAX, Object, Orientation, Sampling, ZRule
 from synthgen.settings import (
     FloatRange,
     Int,
@@ -54,7 +54,7 @@ class PolygonStack(Settings):
     """
 
     kind: Literal["polygon_stack"] = "polygon_stack"
-    objects: Annotated[Int, Field(ge=1, le=255)] = 20
+    objects: Annotated[Int, Field(ge=1, le=OBJECTS_MAX)] = 20
     sections: Annotated[tuple[Section, ...], Field(min_length=1), AfterValidator(distinct)]
     z_rules: Annotated[tuple[Rule, ...], Field(min_length=1), AfterValidator(distinct)]
     depth: IntRange = (10, 50)

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthgen.kernels import sample_polygon_stack
-from synthgen.kernels.records import PROPOSALS_MAX, VERTICES_MAX
+from synthgen.kernels.records import PROPOSALS_MAX, SAMPLE_DRAWS, VERTICES_MAX
 from synthgen.kernels.streams import Stream
 from synthgen.recipe import RecipeError, load_recipe
 from synthgen.rng import DRAWS_MAX, STREAMS_MAX, pack_counter, philox4x32, random_words
@@ -102,10 +101,10 @@ def test_no_two_draws_of_a_512_cube_share_a_counter():
     voxels = 512**3
     assert voxels <= DRAWS_MAX  # NOISE: at most a draw a voxel
     objects = 2**31  # counted in int32
-    assert objects * sample_polygon_stack.DRAWS <= DRAWS_MAX
+    assert objects * SAMPLE_DRAWS <= DRAWS_MAX
     assert objects * PROPOSALS_MAX <= DRAWS_MAX
     # No object's draws run into those of the next one.
     header = 3
-    assert header + -(-VERTICES_MAX // 2) <= sample_polygon_stack.DRAWS
+    assert header + -(-VERTICES_MAX // 2) <= SAMPLE_DRAWS
     with pytest.raises(RecipeError, match=r"placement\.tries"):
         load_recipe("avs-db").replace(placement__tries=PROPOSALS_MAX + 1)
