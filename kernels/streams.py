@@ -10,3 +10,6 @@ class Stream(IntEnum):
     PLACEMENT = 1
     NOISE_AMPLITUDE = 2
     NOISE = 3
+    # Of training, not of volumes: the order of samples, and where patches lie.
+    ORDER = 0xFF00
+    PATCH = 0xFF01

@@ -10,13 +10,15 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # A module may import what stands below it, and what stands beside it.
 LAYERS = [
-    ["synthgen.cli", "synthgen.__main__", "synthgen.training"],
+    ["synthgen.cli", "synthgen.__main__"],
+    ["synthgen.training"],
     ["synthgen.bench"],
+    ["synthgen.feed", "synthgen.dataset"],
     ["synthgen.preview", "synthgen.export", "synthgen.store"],
     ["synthgen.engine"],
     ["synthgen.recipe"],
     ["synthgen.shapes", "synthgen.placement", "synthgen.appearance", "synthgen.labels"],
-    ["synthgen.backend"],
+    ["synthgen.backend", "synthgen.samples", "synthgen.tensors"],
     ["synthgen.kernels"],
     ["synthgen.settings", "synthgen.rng", "synthgen.cores"],
 ]

@@ -145,6 +145,11 @@ class Recipe(Settings):
         return ["background", *self.shapes.class_names]
 
     @property
+    def intensity_high(self) -> float:
+        """Largest intensity that an image can have; the least is 0."""
+        return float(self.appearance.value_high)
+
+    @property
     def num_classes(self) -> int:
         """Label values, background included: the channels of a segmentation network."""
         return len(self.class_names)

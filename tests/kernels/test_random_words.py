@@ -91,6 +91,8 @@ def test_streams_are_pinned_and_distinct():
         "PLACEMENT": 1,
         "NOISE_AMPLITUDE": 2,
         "NOISE": 3,
+        "ORDER": 0xFF00,
+        "PATCH": 0xFF01,
     }
     assert len({int(code) for code in Stream}) == len(Stream.__members__)
     assert max(Stream) < STREAMS_MAX
