@@ -4,16 +4,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from synthgen.dataset import VolumeDataset
     from synthgen.engine import Batch, Generator, generate, generate_one
+    from synthgen.feeding import Feed, feed
     from synthgen.recipe import Recipe, RecipeError, builtin_names, load_recipe
     from synthgen.store.opening import open
 
 __all__ = [
     "Batch",
+    "Feed",
     "Generator",
     "Recipe",
     "RecipeError",
+    "VolumeDataset",
     "builtin_names",
+    "feed",
     "generate",
     "generate_one",
     "load_recipe",
@@ -24,7 +29,10 @@ __version__ = "0.1.0"
 _ENGINE = "synthgen.engine"
 _MODULES = {
     "Batch": _ENGINE,
+    "Feed": "synthgen.feeding",
     "Generator": _ENGINE,
+    "VolumeDataset": "synthgen.dataset",
+    "feed": "synthgen.feeding",
     "generate": _ENGINE,
     "generate_one": _ENGINE,
     "open": "synthgen.store.opening",

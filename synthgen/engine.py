@@ -1,7 +1,7 @@
 """From a recipe to batches of volumes."""
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,10 +71,19 @@ class Generator:
         """Volumes that fill 256 MiB, at least one."""
         return max(1, BATCH_BYTES // self._backend.plan.volume_bytes)
 
-    def empty(self, indices: Sequence[int] | npt.NDArray[np.uint64]) -> Batch:
-        """Uninitialised buffers for the volumes ``indices``."""
-        index = _checked(indices)
-        plan, allocate = self._backend.plan, self._backend.empty
+    def empty(
+        self,
+        indices: Sequence[int] | npt.NDArray[np.uint64],
+        allocate: Callable[[tuple[int, ...], str], Array] | None = None,
+    ) -> Batch:
+        """Uninitialised buffers for the volumes ``indices``.
+
+        Args:
+            allocate: makes memory of a shape and type, as of another library's; by default the
+                device's own.
+        """
+        index, plan = _checked(indices), self._backend.plan
+        allocate = allocate or self._backend.empty
         size = (len(index), 1, *plan.shape)
         return Batch(
             image=allocate(size, plan.image_dtype),
@@ -83,20 +92,36 @@ class Generator:
             placed=allocate(placed_shape(plan, len(index)), "int32"),
         )
 
-    def fill(self, batch: Batch) -> Batch:
+    def fill(self, batch: Batch, *, stream: int | None = None) -> Batch:
         """Make the volumes ``batch.index`` in the batch's own buffers.
 
+        Args:
+            batch: its buffers may be another library's, as torch tensors on the generator's device.
+            stream: on CUDA, the ``cudaStream_t`` to queue on; by default CuPy's current one.
+
         Raises:
-            ValueError: a buffer has the wrong type, shape or layout.
+            ValueError: a buffer has the wrong type, shape, layout or device.
         """
         plan, count = self._backend.plan, len(batch)
-        _require(batch.image, "image", plan.image_dtype, (count, 1, *plan.shape))
-        _require(batch.label, "label", plan.label_dtype, (count, 1, *plan.shape))
-        _require(batch.placed, "placed", "int32", placed_shape(plan, count))
-        self._backend.fill(
-            self.seed, batch.index, batch.image[:, 0], batch.label[:, 0], batch.placed
-        )
+        image = self._view(batch.image, "image", plan.image_dtype, (count, 1, *plan.shape))
+        label = self._view(batch.label, "label", plan.label_dtype, (count, 1, *plan.shape))
+        placed = self._view(batch.placed, "placed", "int32", placed_shape(plan, count))
+        with self._backend.queueing_on(stream):
+            self._backend.fill(self.seed, batch.index, image[:, 0], label[:, 0], placed)
         return batch
+
+    def _view(self, memory: Array, name: str, dtype: str, shape: tuple[int, ...]) -> Array:
+        """The backend's array over ``memory``, checked."""
+        try:
+            array = self._backend.view(memory)
+        except TypeError as error:
+            raise ValueError(f"{name}: {error}") from None
+        if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
+            raise ValueError(
+                f"{name}: must be C-contiguous {dtype} of shape {shape}, "
+                f"got {array.dtype} of shape {array.shape}"
+            )
+        return array
 
     def stages(self, batch: Batch) -> list[Stage]:
         """The kernels that make ``batch``, in order, for a benchmark to run and time one by one.
@@ -196,11 +221,3 @@ def _checked(indices: Any) -> npt.NDArray[np.uint64]:
         _word(min(indices), "indices"), _word(max(indices), "indices")
         return np.array(indices, np.uint64)
     return np.array([_word(index, "indices") for index in indices], np.uint64)
-
-
-def _require(array: Array, name: str, dtype: str, shape: tuple[int, ...]) -> None:
-    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
-        raise ValueError(
-            f"{name}: must be C-contiguous {dtype} of shape {shape}, "
-            f"got {array.dtype} of shape {array.shape}"
-        )

@@ -1,7 +1,7 @@
 """Volumes as torch tensors: intensities and axes as networks and other tools take them."""
 
 from math import prod
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 Normalize = Literal["unit", "zscore"] | None
 Axes = Literal["zyx", "xyz"]
+Floats = npt.NDArray[np.float32]
 
 _VOXELS = (-3, -2, -1)
 
@@ -33,8 +34,10 @@ def require_torch() -> None:
         ) from None
 
 
-def normalized(image: "Tensor", normalize: Normalize, intensity_high: float) -> "Tensor":
-    """Intensities as float32; the same on every device for whole numbers below 4096.
+def normalized(
+    image: "Tensor", normalize: Normalize, intensity_high: float, out: "Tensor | None" = None
+) -> "Tensor":
+    """Intensities as float32; the same on every device for whole numbers up to 4096.
 
     Args:
         image: (..., D, H, W) of any type.
@@ -42,22 +45,49 @@ def normalized(image: "Tensor", normalize: Normalize, intensity_high: float) -> 
             stays 0 and images lie in 0 .. 1; ``zscore`` gives each (D, H, W) mean 0 and standard
             deviation 1, as nnU-Net and MONAI's NormalizeIntensity do; None changes nothing.
         intensity_high: the recipe's.
+        out: float32 memory for the result, on the CPU.
     """
     import torch
 
     if normalize is None:
         return image
+    if image.device.type == "cpu":
+        # NumPy, as threads of torch's own would take cores from a network that trains meanwhile.
+        made = np.empty(image.shape, np.float32) if out is None else out.numpy()
+        return torch.from_numpy(_normalized_host(image.numpy(), normalize, intensity_high, made))
     values = image.to(torch.float32)
     if normalize == "unit":
-        # Not a division: by a number it is a product with the reciprocal on some devices only.
-        return values * float(np.float32(1 / intensity_high))
-    # Sums of whole numbers are exact in float64, whatever their order.
-    voxels = prod(values.shape[-3:])
-    mean = values.sum(_VOXELS, keepdim=True, dtype=torch.float64) / voxels
-    square = (values * values).sum(_VOXELS, keepdim=True, dtype=torch.float64) / voxels
-    std = (square - mean * mean).clamp_min(0).sqrt()
-    scale = torch.where(std > 0, 1 / std, torch.ones_like(std))
+        return values * _reciprocal(intensity_high)
+    total = values.sum(_VOXELS, keepdim=True, dtype=torch.float64)
+    squares = (values * values).sum(_VOXELS, keepdim=True, dtype=torch.float64)
+    mean, scale = _mean_and_scale(total, squares, prod(image.shape[-3:]))
     return (values - mean.float()) * scale.float()
+
+
+def _normalized_host(
+    image: npt.NDArray[Any], normalize: Normalize, intensity_high: float, out: Floats
+) -> Floats:
+    if normalize == "unit":
+        return np.multiply(image, np.float32(_reciprocal(intensity_high)), out=out)
+    np.copyto(out, image)
+    for volume in out.reshape(-1, *image.shape[-3:]):
+        total, squares = (np.sum(part, dtype=np.float64) for part in (volume, volume * volume))
+        mean, scale = _mean_and_scale(total, squares, volume.size)
+        volume -= mean.astype(np.float32)
+        volume *= scale.astype(np.float32)
+    return out
+
+
+def _reciprocal(intensity_high: float) -> float:
+    """A factor, as some devices divide by a number otherwise than others."""
+    return float(np.float32(1 / intensity_high))
+
+
+def _mean_and_scale(total: Any, squares: Any, voxels: int) -> tuple[Any, Any]:
+    """From float64 sums, exact for whole numbers in whatever order; constant volumes keep 1."""
+    mean = total / voxels
+    std = (squares / voxels - mean * mean).clip(0) ** 0.5
+    return mean, 1 / (std + (std == 0))
 
 
 def class_indices(label: "Tensor") -> "Tensor":

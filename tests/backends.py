@@ -1,6 +1,7 @@
 """Backends that only tests use."""
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,12 @@ class HostCudaBackend:
 
     def empty(self, shape, dtype):
         return np.empty(shape, dtype)
+
+    def view(self, memory):
+        return np.asarray(memory)
+
+    def queueing_on(self, stream):
+        return nullcontext()
 
     def numpy(self, array):
         return array

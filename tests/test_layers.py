@@ -13,7 +13,7 @@ LAYERS = [
     ["synthgen.cli", "synthgen.__main__"],
     ["synthgen.training"],
     ["synthgen.bench"],
-    ["synthgen.feed", "synthgen.dataset"],
+    ["synthgen.feeding", "synthgen.dataset"],
     ["synthgen.preview", "synthgen.export", "synthgen.store"],
     ["synthgen.engine"],
     ["synthgen.recipe"],

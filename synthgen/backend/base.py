@@ -1,6 +1,7 @@
 """What every backend offers, and the workspace that its kernels share."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -28,6 +29,18 @@ class Backend(Protocol):
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
         """Uninitialised memory on the device."""
+        ...
+
+    def view(self, memory: Any) -> Array:
+        """The backend's own kind of array over memory on its device, without a copy.
+
+        Raises:
+            TypeError: it is elsewhere.
+        """
+        ...
+
+    def queueing_on(self, stream: int | None) -> AbstractContextManager[Any]:
+        """What is started within is queued on a ``cudaStream_t``; None, or a CPU: as ever."""
         ...
 
     def fill(

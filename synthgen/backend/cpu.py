@@ -3,6 +3,7 @@
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,14 @@ class CpuBackend:
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
         return np.empty(shape, dtype)
+
+    def view(self, memory: Any) -> Array:
+        if not hasattr(memory, "__array__") or hasattr(memory, "__cuda_array_interface__"):
+            raise TypeError(f"must be in host memory, got {type(memory).__name__}")
+        return np.asarray(memory)
+
+    def queueing_on(self, stream: int | None) -> AbstractContextManager[Any]:
+        return nullcontext()
 
     def numpy(self, array: Array) -> npt.NDArray[Any]:
         return np.asarray(array)

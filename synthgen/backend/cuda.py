@@ -1,6 +1,7 @@
 """CUDA backend: CuPy raw kernels and the Numba placement. Marshals and launches; no arithmetic."""
 
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
 
 import cupy
 import numpy as np
@@ -37,6 +38,16 @@ class CudaBackend:
     def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
         return cupy.empty(shape, dtype)
 
+    def view(self, memory: Any) -> Array:
+        if not hasattr(memory, "__cuda_array_interface__"):
+            raise TypeError(f"must be in CUDA memory, got {type(memory).__name__}")
+        return cupy.asarray(memory)
+
+    def queueing_on(self, stream: int | None) -> AbstractContextManager[Any]:
+        return (
+            nullcontext() if stream is None else cupy.cuda.Stream.from_external(_Borrowed(stream))
+        )
+
     def numpy(self, array: Array) -> npt.NDArray[Any]:
         host: npt.NDArray[Any] = cupy.asnumpy(array)
         return host
@@ -68,6 +79,15 @@ class CudaBackend:
 
     def synchronize(self) -> None:
         cupy.cuda.get_current_stream().synchronize()
+
+
+class _Borrowed(NamedTuple):
+    """A ``cudaStream_t`` in the form that libraries exchange."""
+
+    pointer: int
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, self.pointer
 
 
 @cupy.memoize(for_each_device=True)
