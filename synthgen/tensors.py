@@ -61,14 +61,16 @@ def normalized(
     total = values.sum(_VOXELS, keepdim=True, dtype=torch.float64)
     squares = (values * values).sum(_VOXELS, keepdim=True, dtype=torch.float64)
     mean, scale = _mean_and_scale(total, squares, prod(image.shape[-3:]))
-    return (values - mean.float()) * scale.float()
+    scaled: Tensor = (values - mean.float()) * scale.float()
+    return scaled
 
 
 def _normalized_host(
     image: npt.NDArray[Any], normalize: Normalize, intensity_high: float, out: Floats
 ) -> Floats:
     if normalize == "unit":
-        return np.multiply(image, np.float32(_reciprocal(intensity_high)), out=out)
+        np.multiply(image, np.float32(_reciprocal(intensity_high)), out=out)
+        return out
     np.copyto(out, image)
     for volume in out.reshape(-1, *image.shape[-3:]):
         total, squares = (np.sum(part, dtype=np.float64) for part in (volume, volume * volume))

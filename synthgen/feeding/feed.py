@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from synthgen.backend import Device
 from synthgen.cores import available_cores
 from synthgen.engine import Batch, Generator
 from synthgen.feeding.ahead import in_thread, on_side_stream
@@ -99,7 +100,7 @@ class Feed:
         self._normalize, self._axes = normalize, axes
         self.device = _device(device)
         with self._device_chosen():
-            self.generator = Generator(recipe, seed=seed, device=self.device.type)
+            self.generator = Generator(recipe, seed=seed, device=cast(Device, self.device.type))
         self._buffers = Buffers()
 
     def _check_steps(self) -> None:

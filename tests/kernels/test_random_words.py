@@ -93,6 +93,7 @@ def test_streams_are_pinned_and_distinct():
         "NOISE": 3,
         "ORDER": 0xFF00,
         "PATCH": 0xFF01,
+        "AUGMENT": 0xFF02,
     }
     assert len({int(code) for code in Stream}) == len(Stream.__members__)
     assert max(Stream) < STREAMS_MAX

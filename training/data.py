@@ -1,0 +1,155 @@
+"""Where a run's volumes come from: made as it trains, or read from a store."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch.utils.data import DataLoader, default_collate
+
+from synthgen.cores import available_cores
+from synthgen.dataset import Sample, SampleBatches, VolumeDataset
+from synthgen.feeding import Feed
+from synthgen.recipe import Recipe
+from synthgen.samples import Samples, Share
+from synthgen.training.settings import PretrainSettings
+
+Tensors = dict[str, torch.Tensor]
+
+STORE_WORKERS_HIGH = 8
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The processes of a run, this one's place among them, and its device."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    def share(self, batch_size: int) -> Share:
+        return Share(batch_size, self.rank, self.world_size)
+
+
+class Volumes(Protocol):
+    """The volumes of a run.
+
+    Attributes:
+        recipe: of the input's shape where volumes are generated, else of the store.
+        first: the first sample of a new run.
+    """
+
+    recipe: Recipe
+    first: int
+
+    def training(self, first: int, ranks: Ranks) -> Iterator[tuple[Tensors, int]]:
+        """Batches without end from sample ``first`` on, each with the sample after its step."""
+        ...
+
+    def validation(self, ranks: Ranks) -> Iterator[Tensors]:
+        """This rank's share of the volumes held out."""
+        ...
+
+
+class Generated:
+    """Volumes made as they are needed: the first ones are held out, and the rest train.
+
+    Raises:
+        RecipeError: the recipe does not allow the shape.
+    """
+
+    def __init__(self, recipe: Recipe, settings: PretrainSettings) -> None:
+        self.recipe = recipe.at_shape(settings.shape)
+        self._settings = settings
+        held_out, volumes = settings.validation, settings.volumes
+        self._indices = None if volumes is None else range(held_out, held_out + volumes)
+        # Without a set, sample n is volume n.
+        self.first = held_out if volumes is None else 0
+
+    def training(self, first: int, ranks: Ranks) -> Iterator[tuple[Tensors, int]]:
+        feed = self._feed(
+            ranks, indices=self._indices, shuffle=self._indices is not None, start=first,
+            rank=ranks.rank, world_size=ranks.world_size,
+        )  # fmt: skip
+        while True:
+            for batch in feed:
+                yield batch, feed.state_dict()["next_sample"]
+
+    def validation(self, ranks: Ranks) -> Iterator[Tensors]:
+        share = range(ranks.rank, self._settings.validation, ranks.world_size)
+        return iter(self._feed(ranks, indices=share, drop_last=False)) if share else iter(())
+
+    def _feed(self, ranks: Ranks, **arguments: Any) -> Feed:
+        settings = self._settings
+        return Feed(
+            self.recipe, batch_size=settings.batch_size, seed=settings.seed, device=ranks.device,
+            normalize=settings.normalize, **arguments,
+        )  # fmt: skip
+
+
+class Stored:
+    """Volumes of a store, or random patches of them, along the split that it records.
+
+    Args:
+        path: what ``synthgen.open`` opens.
+
+    Raises:
+        StoreError: there is none, or it is damaged or incomplete.
+        ValueError: it holds too few volumes, or too small ones.
+    """
+
+    first = 0
+
+    def __init__(self, path: str | Path, settings: PretrainSettings) -> None:
+        self._settings = settings
+        opened = partial(
+            VolumeDataset, path, normalize=settings.normalize, seed=settings.seed,
+            patch_size=settings.shape, transform=_plain,
+        )  # fmt: skip
+        self._training, self._validation = opened(split="training"), opened(split="validation")
+        self.recipe = self._training.recipe
+        count = len(self._validation)
+        if count < settings.validation:
+            raise ValueError(
+                f"validation: the store holds {count} volumes out, got {settings.validation}"
+            )
+
+    def training(self, first: int, ranks: Ranks) -> Iterator[tuple[Tensors, int]]:
+        settings, share = self._settings, ranks.share(self._settings.batch_size)
+        samples = Samples(range(len(self._training)), shuffle=True, seed=settings.seed)
+        workers = min(STORE_WORKERS_HIGH, available_cores() - 1)
+        loader = DataLoader(
+            self._training,
+            batch_sampler=SampleBatches(samples, share, first),
+            num_workers=workers,
+            pin_memory=ranks.device.type == "cuda",
+            # Forked processes cannot use the CUDA context of this one.
+            multiprocessing_context="spawn" if workers else None,
+        )
+        for number, batch in enumerate(loader, 1):
+            yield _on(batch, ranks.device), first + number * share.step
+
+    def validation(self, ranks: Ranks) -> Iterator[Tensors]:
+        mine = range(ranks.rank, self._settings.validation, ranks.world_size)
+        size = self._settings.batch_size
+        for start in range(0, len(mine), size):
+            items = [self._validation[Sample(place, 0)] for place in mine[start : start + size]]
+            yield _on(default_collate(items), ranks.device)
+
+
+def _plain(item: dict[str, Any]) -> dict[str, Any]:
+    """Plain tensors, which collate and travel at less cost than MONAI's."""
+    return {
+        "image": item["image"].as_subclass(torch.Tensor),
+        "label": item["label"].as_subclass(torch.Tensor),
+        "index": item["index"],
+    }
+
+
+def _on(batch: Tensors, device: torch.device) -> Tensors:
+    return {
+        name: tensor if name == "index" else tensor.to(device, non_blocking=True)
+        for name, tensor in batch.items()
+    }

@@ -1,0 +1,61 @@
+"""The log of a run: a line of JSON for each record, and curves drawn from them."""
+
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from synthgen.store.commit import make_folders, write_file
+
+LOG, CURVES = "log.jsonl", "curves.png"
+
+
+class Journal:
+    """Records of a run in its folder.
+
+    Args:
+        run: the folder; made if it is not there.
+        step: the run goes on after it: records of later steps are dropped.
+    """
+
+    def __init__(self, run: Path, step: int) -> None:
+        make_folders(run)
+        self._run, self._path = run, run / LOG
+        self._records = [record for record in _records(self._path) if record["step"] <= step]
+        write_file(self._path, b"".join(map(_line, self._records)), "journal")
+
+    def add(self, **record: Any) -> None:
+        """Add a record; ``step`` is among its keys."""
+        self._records.append(record)
+        with self._path.open("ab") as file:
+            file.write(_line(record))
+
+    def draw(self) -> None:
+        """Draw loss and validation Dice over steps to ``curves.png``."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(8, 3.2), layout="constrained")
+        for axes, name, label in zip(
+            figure.subplots(1, 2), ("loss", "dice"), ("training loss", "mean foreground Dice"),
+            strict=True,
+        ):  # fmt: skip
+            points = [(r["step"], r[name]) for r in self._records if r.get(name) is not None]
+            axes.plot(*zip(*points, strict=True) if points else ((), ()), linewidth=1)
+            axes.set(xlabel="step", ylabel=label)
+            axes.grid(alpha=0.3)
+        figure.axes[1].set_ylim(0, 1)
+        picture = BytesIO()
+        figure.savefig(picture, format="png", dpi=120)
+        write_file(self._run / CURVES, picture.getvalue(), "journal")
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    return json.dumps(record).encode() + b"\n"
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """What was recorded; a last line that a crash tore is dropped."""
+    if not path.is_file():
+        return []
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    return [json.loads(line) for line in whole.splitlines()]

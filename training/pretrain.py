@@ -1,0 +1,91 @@
+"""Pre-training from names: a recipe or a store, a network, a device."""
+
+from pathlib import Path
+from typing import Any
+
+from synthgen.recipe import Recipe, load_recipe
+from synthgen.training.observer import Observer, Pretrained
+from synthgen.training.settings import PretrainSettings
+
+EXTRA = "needs the extra train: pip install 'synthgen[train]'"
+
+
+def pretrain(
+    run: str | Path,
+    *,
+    recipe: Recipe | str | None = None,
+    store: str | Path | None = None,
+    network: str = "swinunetr",
+    preset: str | None = None,
+    device: str = "auto",
+    devices: int = 1,
+    nodes: int = 1,
+    observer: Observer | None = None,
+    **settings: Any,
+) -> Pretrained:
+    """Pre-train a network, or go on with the run in the folder ``run``.
+
+    Args:
+        run: new folder, or one of a run with the same arguments, which is gone on with; only the
+            numbers of devices and nodes may differ.
+        recipe: whose volumes are made as the network trains; by default avs-db, or the store's.
+        store: what ``synthgen.open`` opens, to read volumes from instead; its recipe must be
+            ``recipe``, if that is given.
+        network: a name in ``synthgen.training.NETWORKS``.
+        preset: ``published`` or ``tiny``; by default tiny on a CPU.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        devices, nodes: processes of a node, one a device, and nodes; or start them with torchrun.
+        observer: an ``Observer``.
+        settings: of ``PretrainSettings``, instead of the preset's.
+
+    Raises:
+        ImportError: the extra ``train`` is not installed.
+        RecipeError, StoreError: there is no such recipe or store, or it breaks a rule.
+        ValueError: an argument breaks a rule.
+        TrainingError, CheckpointError: see ``synthgen.training.loop.train``.
+    """
+    try:
+        import lightning_fabric
+        import torch
+
+        from synthgen.training import loop
+        from synthgen.training.data import Generated, Stored
+    except ImportError as error:
+        raise ImportError(f"{EXTRA} ({error})") from None
+    accelerator = _accelerator(device, torch.cuda.is_available())
+    chosen = PretrainSettings.of(
+        network, preset or ("published" if accelerator == "cuda" else "tiny"), **settings
+    )
+    if store is None:
+        volumes: Any = Generated(load_recipe(recipe or "avs-db"), chosen)
+    else:
+        volumes = Stored(store, chosen)
+        _require_recipe(volumes.recipe, recipe, store)
+    fabric = lightning_fabric.Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=nodes,
+        precision=chosen.precision,
+    )
+    fabric.launch()
+    return loop.train(run, volumes, chosen, fabric, observer)
+
+
+def _accelerator(device: str, cuda: bool) -> str:
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device: must be auto, cpu or cuda, got {device!r}")
+    if device == "cuda" and not cuda:
+        raise ValueError("device: torch sees no CUDA device; use --device cpu")
+    return "cuda" if cuda and device != "cpu" else "cpu"
+
+
+def _require_recipe(found: Recipe, asked: Recipe | str | None, store: str | Path) -> None:
+    """Raise ValueError unless the store's volumes are those that were asked for, of any shape."""
+    if asked is None:
+        return
+    recipe = load_recipe(asked)
+    if recipe.at_shape(found.reference_shape).digest() != found.digest():
+        raise ValueError(
+            f"recipe: the store {store} is of {found.name!r} ({found.digest()[:12]}), "
+            f"not of {recipe.name!r}; leave --recipe out, or choose another store"
+        )
