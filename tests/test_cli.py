@@ -34,6 +34,7 @@ COMMANDS = [
     ["export", "nifti"],
     ["export", "decathlon"],
     ["export", "nnunet"],
+    ["pretrain"],
 ]
 
 

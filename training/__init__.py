@@ -5,23 +5,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthgen.training.checkpoint import Card, Loaded, latest, load, prune, save
-    from synthgen.training.errors import CheckpointError
+    from synthgen.training.errors import CheckpointError, TrainingError
     from synthgen.training.networks import (
         NETWORKS,
         build_network,
         check_shape,
         network_arguments,
     )
+    from synthgen.training.observer import Observer, Pretrained
+    from synthgen.training.run import pretrain
+    from synthgen.training.settings import PretrainSettings
     from synthgen.training.transfer import Transfer, load_pretrained
 
 _CHECKPOINT = "synthgen.training.checkpoint"
+_ERRORS = "synthgen.training.errors"
 _NETWORKS = "synthgen.training.networks"
+_OBSERVER = "synthgen.training.observer"
 _TRANSFER = "synthgen.training.transfer"
 _MODULES = {
     "NETWORKS": _NETWORKS,
     "Card": _CHECKPOINT,
-    "CheckpointError": "synthgen.training.errors",
+    "CheckpointError": _ERRORS,
     "Loaded": _CHECKPOINT,
+    "Observer": _OBSERVER,
+    "PretrainSettings": "synthgen.training.settings",
+    "Pretrained": _OBSERVER,
+    "TrainingError": _ERRORS,
     "Transfer": _TRANSFER,
     "build_network": _NETWORKS,
     "check_shape": _NETWORKS,
@@ -29,6 +38,7 @@ _MODULES = {
     "load": _CHECKPOINT,
     "load_pretrained": _TRANSFER,
     "network_arguments": _NETWORKS,
+    "pretrain": "synthgen.training.run",
     "prune": _CHECKPOINT,
     "save": _CHECKPOINT,
 }
@@ -38,6 +48,10 @@ __all__ = [
     "Card",
     "CheckpointError",
     "Loaded",
+    "Observer",
+    "PretrainSettings",
+    "Pretrained",
+    "TrainingError",
     "Transfer",
     "build_network",
     "check_shape",
@@ -45,6 +59,7 @@ __all__ = [
     "load",
     "load_pretrained",
     "network_arguments",
+    "pretrain",
     "prune",
     "save",
 ]

@@ -37,7 +37,8 @@ class TrainingBar(Observer, Asked):
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._bar.stop()
+        if self._bar.live.is_started:
+            self._bar.stop()
         self._stack.close()
 
     def started(self, steps: int, first: int, seconds: float) -> None:

@@ -60,8 +60,10 @@ def pretrain(
     checkpoint_every: Annotated[int | None, _option("Steps.", _RUN)] = None,
     seed: Annotated[int, _option("Of volumes, weights and all else. Default: 0.", _RUN)] = 0,
     device: Annotated[str, _option("auto (default), cpu or cuda.", _RUN)] = "auto",
-    devices: Annotated[int, _option("Processes of a node, one a device. Default: 1.", _RUN)] = 1,
-    nodes: Annotated[int, _option("Default: 1.", _RUN)] = 1,
+    devices: Annotated[
+        int | None, _option("Processes of a node, one a device. Default: torchrun's, or 1.", _RUN)
+    ] = None,
+    nodes: Annotated[int | None, _option("Default: torchrun's, or 1.", _RUN)] = None,
     precision: Annotated[
         str | None, _option("32-true (default), bf16-mixed or 16-mixed.", _RUN)
     ] = None,
@@ -84,7 +86,7 @@ def pretrain(
     """
     # OpenMP's threads would else spin while they wait, on cores that make volumes.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from synthgen.training.pretrain import pretrain as train
+    from synthgen.training.run import pretrain as train
     from synthgen.training.progress import TrainingBar
 
     settings = {

@@ -1,5 +1,6 @@
 """Pre-training from names: a recipe or a store, a network, a device."""
 
+from os import environ
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ def pretrain(
     network: str = "swinunetr",
     preset: str | None = None,
     device: str = "auto",
-    devices: int = 1,
-    nodes: int = 1,
+    devices: int | None = None,
+    nodes: int | None = None,
     observer: Observer | None = None,
     **settings: Any,
 ) -> Pretrained:
@@ -34,7 +35,8 @@ def pretrain(
         network: a name in ``synthgen.training.NETWORKS``.
         preset: ``published`` or ``tiny``; by default tiny on a CPU.
         device: ``auto``, ``cpu`` or ``cuda``.
-        devices, nodes: processes of a node, one a device, and nodes; or start them with torchrun.
+        devices, nodes: processes of a node, one a device, and nodes; by default those that
+            torchrun started, or one.
         observer: an ``Observer``.
         settings: of ``PretrainSettings``, instead of the preset's.
 
@@ -61,10 +63,14 @@ def pretrain(
     else:
         volumes = Stored(store, chosen)
         _require_recipe(volumes.recipe, recipe, store)
+    devices = devices or int(environ.get("LOCAL_WORLD_SIZE", 1))
+    nodes = nodes or int(environ.get("GROUP_WORLD_SIZE", 1))
     fabric = lightning_fabric.Fabric(
         accelerator=accelerator,
         devices=devices,
         num_nodes=nodes,
+        # MONAI's residual blocks hold a normalisation that some of them do not use.
+        strategy="ddp_find_unused_parameters_true" if devices * nodes > 1 else "auto",
         precision=chosen.precision,
     )
     fabric.launch()
