@@ -26,6 +26,7 @@ SMALL = (17, 33, 19)
 PINNED = {
     "avs-db": "6bab3c9172e06258d66f7240f2e38d91ec227c759aae9e79a4190f53a7464c3d",
     "avs-db-16": "9ac09d6653063e09536f685161edd9551527e90efcdf1801569f32ed18fa2ce1",
+    "avs-db-4": "c06f971603b76f619cfa724d07d7ed2441c925d4fa24e5c4be2892001abc6cb2",
     "avs-db-legacy": "62607cc9fb7d4c799502cd15d325a0594c58fed72824c3359bf3d887f614a5a9",
     "avs-db-no-overlap": "7590ebf190cef429d6d16fc7cef18db94c803aaa4afe0cd53cd274c9e1acbbf4",
 }
@@ -40,6 +41,7 @@ VARIANTS = {
     "legacy": variant("avs-db-legacy"),
     "no overlap": variant("avs-db-no-overlap"),
     "16 classes": variant("avs-db-16"),
+    "4 classes": variant("avs-db-4"),
     "130x64x97": variant(shape=(130, 64, 97)),
     "turned": variant(shapes__orientations=TURNS, shapes__depth=(3, 14)),
     "noise": variant(appearance__noise=(300, 400), image_dtype="float16"),

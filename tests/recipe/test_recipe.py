@@ -17,6 +17,7 @@ from synthgen.shapes.polygon_stack import PolygonStack
 DIGESTS = {
     "avs-db": "fc0d34e6f606c42d549a9845d467f7e6de5e609eb775e5f79b256e8784d9944e",
     "avs-db-16": "72f554d7314667ac9190ec96040309ef56b971713f240a16a309a1be17ae4b71",
+    "avs-db-4": "c15ad90e9a04f800fa0e261a16044ba720617d39c62066b8910c8d6ff7ba181a",
     "avs-db-legacy": "ed37dcb66da95710c0807a4bfc1517fa69158da6a7edeb969ceab55fbc98ed27",
     "avs-db-no-overlap": "d8c51a409092bb06aee255f39af1e1e26c20c76ca60800ce38ff4057ffaf6f9e",
 }
