@@ -1,6 +1,8 @@
 """``synthgen export``: a store as the files that other tools read."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 export = typer.Typer(
     no_args_is_help=True,
-    help="Write a store as NIfTI files: plain, for MONAI, or for nnU-Net.",
+    help="Write a store as NIfTI files, plain, for MONAI or for nnU-Net, or as OME-Zarr images.",
     epilog=examples(
         "synthgen export nifti avs-db.zarr avs-db-nifti",
         "synthgen export nnunet avs-db.zarr nnUNet_raw --id 501",
@@ -49,42 +51,30 @@ def nifti(
     """Write images/, labels/ and dataset.json; run it again to resume."""
     from synthgen.export import nifti as write
 
-    with watched() as bar:
-        exported = write(store, out, name=name, level=level, watcher=bar)
-    _report(exported, as_json)
+    _run(partial(write, store, out, name=name, level=level), as_json)
 
 
 @export.command(
     epilog=examples(
         "synthgen export decathlon avs-db.zarr Task90_Synthetic",
-        "synthgen export decathlon avs-db.zarr Task90_Synthetic --validation 0.2 --modality CT",
+        "synthgen export decathlon avs-db.zarr Task90_Synthetic --modality CT",
     )
 )
 def decathlon(
     store: StoreArgument,
     out: OutArgument,
     name: NameOption = None,
-    validation: Annotated[
-        float, typer.Option(help="Share of volumes, the last ones, kept for validation.")
-    ] = 0.1,
     modality: ModalityOption = "synthetic",
     level: LevelOption = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a Decathlon task, which MONAI's load_decathlon_datalist reads; run again to resume."""
+    """Write a Decathlon task, which MONAI's load_decathlon_datalist reads; run again to resume.
+
+    Training and validation are those of the store.
+    """
     from synthgen.export import decathlon as write
 
-    with watched() as bar:
-        exported = write(
-            store,
-            out,
-            name=name,
-            validation=validation,
-            modality=modality,
-            level=level,
-            watcher=bar,
-        )
-    _report(exported, as_json)
+    _run(partial(write, store, out, name=name, modality=modality, level=level), as_json)
 
 
 @export.command(
@@ -107,25 +97,38 @@ def nnunet(
     level: LevelOption = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a raw data set of nnU-Net v2; run it again to resume."""
+    """Write a raw data set of nnU-Net v2; run it again to resume.
+
+    Fold 0 is the store's own split: nnU-Net takes it over when it plans.
+    """
     from synthgen.export import nnunet as write
 
-    with watched() as bar:
-        exported = write(
-            store,
-            out,
-            dataset_id=dataset_id,
-            name=name,
-            modality=modality,
-            level=level,
-            watcher=bar,
-        )
-    _report(exported, as_json)
+    chosen = partial(write, store, out, dataset_id=dataset_id, name=name)
+    _run(partial(chosen, modality=modality, level=level), as_json)
 
 
-def _report(exported: "Exported", as_json: bool) -> None:
+@export.command(
+    "ome-zarr",
+    epilog=examples(
+        "synthgen export ome-zarr avs-db.zarr avs-db-ome",
+        "synthgen export ome-zarr avs-db.zarr avs-db-ome --name vessels --json",
+    ),
+)
+def ome_zarr(
+    store: StoreArgument, out: OutArgument, name: NameOption = None, as_json: JsonOption = False
+) -> None:
+    """Write NAME_0000.ome.zarr and so on, OME-Zarr 0.5 with labels; run it again to resume."""
+    from synthgen.export import ome_zarr as write
+
+    _run(partial(write, store, out, name=name), as_json)
+
+
+def _run(write: "Callable[..., Exported]", as_json: bool) -> None:
+    """Export under a progress bar, and say what was written."""
     from synthgen.store.progress import size_text
 
+    with watched() as bar:
+        exported = write(watcher=bar)
     if as_json:
         print(json.dumps(exported.to_dict(), indent=2))
         return

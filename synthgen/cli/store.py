@@ -46,6 +46,9 @@ def build(
     codec: Annotated[
         str | None, typer.Option(help="fast, small, zstd, gzip or none. Default: fast.")
     ] = None,
+    validation: Annotated[
+        float, typer.Option(help="Share of volumes, the last ones, listed for validation.")
+    ] = 0.1,
     part: Annotated[
         str, typer.Option(metavar="I/N", help="Build the I-th of N parts, I = 1 .. N.")
     ] = "1/1",
@@ -64,6 +67,7 @@ def build(
             device=device,
             shard_size=shard_size,
             codec=codec or DEFAULT_CODEC,
+            validation=validation,
             part=_part(part),
             watcher=bar,
         )

@@ -1,22 +1,23 @@
 """Writing an export: at once on all cores, resumable, and complete only once its document is there.
 
 A folder records what it is an export of before anything else is written to it, and its document,
-``dataset.json``, comes last. Files appear whole, so what is there need not be made again.
+``dataset.json``, comes last. Volumes appear whole, so what is there need not be made again.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
+
+import numpy.typing as npt
 
 from synthgen.cores import available_cores
 from synthgen.export.errors import ExportError
-from synthgen.export.nifti_file import NiftiFile
 from synthgen.export.source import Volumes
-from synthgen.store.commit import make_folders, write_file
+from synthgen.store.commit import make_folders, sync_folder, write_file
 from synthgen.store.errors import disk_errors_explained
 from synthgen.store.lock import writing
 from synthgen.store.watcher import Stopped, Watcher
@@ -24,6 +25,36 @@ from synthgen.store.watcher import Stopped, Watcher
 DOCUMENT = "dataset.json"
 _RECORDS, _SETTINGS = ".synthgen", "export.json"
 _WRITER = "export"
+
+
+def threads() -> int:
+    """How many write: one a core, and two, as some always wait for the disk."""
+    return available_cores() + 2
+
+
+class Format(Protocol):
+    """How one volume of a store becomes a file, or a folder, that appears as a whole."""
+
+    arrays: tuple[str, ...]
+
+    def is_whole(self, path: Path, index: int) -> bool:
+        """Whether ``path`` is as volume ``index`` was written; need not read all of it."""
+
+    def write(self, path: Path, index: int, voxels: Sequence[npt.NDArray[Any]], writer: str) -> int:
+        """Make or replace ``path``, which no error leaves half-written; returns bytes.
+
+        Args:
+            voxels: (z, y, x) of each of ``arrays``.
+            writer: name for temporary files.
+        """
+
+
+@dataclass(frozen=True)
+class Part:
+    """What each volume becomes in ``format``, and where: a path relative to the export."""
+
+    format: Format
+    path: Callable[[int], str]
 
 
 @dataclass(frozen=True)
@@ -54,17 +85,15 @@ class Export:
     """A folder to write.
 
     Attributes:
-        paths: files of a volume relative to the folder, by the store's array.
         settings: what determines the files; one folder holds one export.
-        document: content of ``dataset.json``.
+        documents: content of JSON files, by name; ``dataset.json`` is the last one.
     """
 
     source: Volumes
     folder: Path
-    paths: Callable[[int], Mapping[str, str]]
+    parts: Sequence[Part]
     settings: Mapping[str, Any]
-    document: Mapping[str, Any]
-    level: int
+    documents: Mapping[str, Any]
 
     def write(self, watcher: Watcher) -> Exported:
         """Write what is absent of the export.
@@ -75,15 +104,15 @@ class Export:
             Stopped: the watcher asked for it; the same call resumes.
         """
         start = perf_counter()
-        files = _files(self.source)
         self._check_folder()
         with disk_errors_explained(self.folder, "the files that are there are whole"):
             make_folders(self.folder / _RECORDS)
             with writing(self.folder / _RECORDS, _WRITER):
                 self._check_folder()
-                self._put(f"{_RECORDS}/{_SETTINGS}", _json(self._recorded()))
-                sizes = self._write_volumes(files, watcher)
-                self._put(DOCUMENT, _json(self.document))
+                self._put(f"{_RECORDS}/{_SETTINGS}", self._recorded())
+                sizes = self._write_volumes(watcher)
+                for name, content in self.documents.items():
+                    self._put(name, content)
         written = [size for size in sizes if size]
         seconds = perf_counter() - start
         return Exported(self.folder, len(sizes), len(written), sum(written), seconds)
@@ -119,22 +148,23 @@ class Export:
         plan = self.source.plan
         return {
             **self.settings,
-            "level": self.level,
             "recipe": plan.recipe_digest,
             "seed": plan.seed,
             "count": plan.count,
+            "validation": plan.validation,
         }
 
-    def _write_volumes(self, files: Mapping[str, NiftiFile], watcher: Watcher) -> list[int]:
+    def _write_volumes(self, watcher: Watcher) -> list[int]:
         """Bytes written of each volume."""
         plan = self.source.plan
-        for folder in {(self.folder / path).parent for path in self.paths(0).values()}:
+        folders = {(self.folder / part.path(0)).parent for part in self.parts}
+        for folder in folders:
             make_folders(folder)
         sizes = []
         watcher.start("exporting", plan, plan.count)
-        with ThreadPoolExecutor(available_cores(), _WRITER) as pool:
+        with ThreadPoolExecutor(threads(), _WRITER) as pool:
             try:
-                for size in pool.map(lambda index: self._write(files, index), range(plan.count)):
+                for size in pool.map(self._write, range(plan.count)):
                     sizes.append(size)
                     if watcher.stopped():
                         raise Stopped
@@ -144,34 +174,22 @@ class Export:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+        for folder in folders:  # once: all names have to be durable before the document is there
+            sync_folder(folder)
         return sizes
 
-    def _write(self, files: Mapping[str, NiftiFile], index: int) -> int:
+    def _write(self, index: int) -> int:
         size = 0
-        for name, path in self.paths(index).items():
-            if not files[name].is_whole(self.folder / path, index):
+        for part in self.parts:
+            path = self.folder / part.path(index)
+            if not part.format.is_whole(path, index):
                 # An export that lacks a file is not complete, whatever it was before.
                 (self.folder / DOCUMENT).unlink(missing_ok=True)
-                data = files[name].encoded(self.source.read(name, index), index, self.level)
-                write_file(self.folder / path, data, _WRITER)
-                size += len(data)
+                voxels = [self.source.read(name, index) for name in part.format.arrays]
+                size += part.format.write(path, index, voxels, _WRITER)
         return size
 
-    def _put(self, name: str, content: bytes) -> None:
-        path = self.folder / name
+    def _put(self, name: str, values: Any) -> None:
+        path, content = self.folder / name, json.dumps(values, indent=2).encode() + b"\n"
         if not path.is_file() or path.read_bytes() != content:
             write_file(path, content, _WRITER)
-
-
-def _files(source: Volumes) -> dict[str, NiftiFile]:
-    """How each array becomes files, with the same geometry."""
-    plan, affine = source.plan, source.attributes["affine"]
-    description = f"synthgen {plan.recipe_digest[:16]} seed {plan.seed}"
-    return {
-        name: NiftiFile(array.dtype, plan.shape, affine, description)
-        for name, array in source.arrays.items()
-    }
-
-
-def _json(values: Mapping[str, Any]) -> bytes:
-    return json.dumps(values, indent=2).encode() + b"\n"

@@ -6,18 +6,21 @@ References:
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from synthgen.export import nifti_file, ome_zarr_folder
 from synthgen.export.errors import ExportError
-from synthgen.export.folder import Export, Exported
-from synthgen.export.nifti_file import ENDING, require_nibabel
+from synthgen.export.folder import DOCUMENT, Export, Exported, Part
+from synthgen.export.nifti_file import NiftiFile
+from synthgen.export.ome_zarr_folder import OmeZarrFolder
 from synthgen.export.source import Volumes
+from synthgen.store.metadata import ARRAYS
 from synthgen.store.watcher import Watcher
 
 LEVEL = 1
-VALIDATION = 0.1
 MODALITY = "synthetic"
 DATASET_ID_HIGH = 999
 
@@ -48,17 +51,38 @@ def nifti(
         StoreError: there is no store; another process writes ``out``; the disk refuses.
         Stopped: the watcher asked for it; the same call resumes.
     """
-    source, name = _opened(store, name, level)
-    cases = Cases(name, source.plan.count, "images", "labels", "")
+    source, name = _opened(store, name)
+    cases = Cases(name, source.plan.count, "images/{}.nii.gz", "labels/{}.nii.gz")
     document = {
-        "name": name,
-        "labels": _by_value(source),
+        **_listed(source, name, cases),
         "spacing": source.attributes["spacing"][::-1],
-        "cases": [cases.paths(index) for index in range(cases.count)],
     }
-    settings = {"format": "nifti", "name": name}
-    export = Export(source, Path(out), cases.paths, settings, document, level)
+    settings = {"format": "nifti", "name": name, "level": level}
+    parts = _nifti_parts(source, cases, level)
+    export = Export(source, Path(out), parts, settings, {DOCUMENT: document})
     return export.write(watcher or Watcher())
+
+
+def ome_zarr(
+    store: str | Path,
+    out: str | Path,
+    *,
+    name: str | None = None,
+    watcher: Watcher | None = None,
+) -> Exported:
+    """Export a store as OME-Zarr 0.5 images with labels, and ``dataset.json`` that lists them.
+
+    Sides beyond 256 voxels get further resolution levels, each of every second voxel.
+
+    Arguments and errors are those of ``nifti``, which alone needs nibabel.
+    """
+    source, name = _opened(store, name)
+    image = f"{{}}{ome_zarr_folder.ENDING}"
+    cases = Cases(name, source.plan.count, image, f"{image}/labels/{ome_zarr_folder.LABELS}")
+    settings = {"format": "ome-zarr", "name": name}
+    parts = [Part(OmeZarrFolder(source), partial(cases.path, "image"))]
+    documents = {DOCUMENT: _listed(source, name, cases)}
+    return Export(source, Path(out), parts, settings, documents).write(watcher or Watcher())
 
 
 def decathlon(
@@ -66,29 +90,26 @@ def decathlon(
     out: str | Path,
     *,
     name: str | None = None,
-    validation: float = VALIDATION,
     modality: str = MODALITY,
     level: int = LEVEL,
     watcher: Watcher | None = None,
 ) -> Exported:
     """Export a store as a Medical Segmentation Decathlon task, as MONAI's loader reads it.
 
+    The store's validation volumes are the list "validation".
+
     Args:
-        validation: share of the volumes in the list "validation", 0 <= share < 1: the last ones,
-            as no volume depends on its index; at least one, and at least one is left to train on.
         modality: what ``dataset.json`` says of the images.
 
     Other arguments and errors are those of ``nifti``.
     """
-    if not 0 <= validation < 1:
-        raise ExportError(f"validation: must lie in 0 <= share < 1, got {validation}")
-    source, name = _opened(store, name, level)
-    cases = Cases(name, source.plan.count, "imagesTr", "labelsTr", "")
+    source, name = _opened(store, name)
+    cases = Cases(name, source.plan.count, "imagesTr/{}.nii.gz", "labelsTr/{}.nii.gz")
     items = [
         {array: f"./{path}" for array, path in cases.paths(index).items()}
         for index in range(cases.count)
     ]
-    split = cases.count - _validation_count(cases.count, validation)
+    split = source.plan.splits["training"][1]
     document = {
         "name": name,
         "description": _description(source),
@@ -101,13 +122,9 @@ def decathlon(
         "validation": items[split:],
         "test": [],
     }
-    settings: dict[str, Any] = {
-        "format": "decathlon",
-        "name": name,
-        "validation": validation,
-        "modality": modality,
-    }
-    export = Export(source, Path(out), cases.paths, settings, document, level)
+    settings = {"format": "decathlon", "name": name, "modality": modality, "level": level}
+    parts = _nifti_parts(source, cases, level)
+    export = Export(source, Path(out), parts, settings, {DOCUMENT: document})
     return export.write(watcher or Watcher())
 
 
@@ -123,6 +140,9 @@ def nnunet(
 ) -> Exported:
     """Export a store as a raw data set of nnU-Net v2.
 
+    The store's split is fold 0, the only one of ``splits_final.json``, which nnU-Net's planner
+    copies to where training reads it; nnU-Net draws five folds where nothing is held out.
+
     Args:
         out: nnU-Net's raw folder (``nnUNet_raw``), in which ``DatasetXXX_NAME`` is made.
         dataset_id: XXX, 1 .. 999.
@@ -132,53 +152,78 @@ def nnunet(
     """
     if not 1 <= dataset_id <= DATASET_ID_HIGH:
         raise ExportError(f"dataset id: must lie in 1..{DATASET_ID_HIGH}, got {dataset_id}")
-    source, name = _opened(store, name, level)
+    source, name = _opened(store, name)
     folder = Path(out) / f"Dataset{dataset_id:03d}_{name}"
     for other in Path(out).glob(f"Dataset{dataset_id:03d}_*"):
         if other.name != folder.name:
             raise ExportError(f"dataset id: nnU-Net wants one data set of each, {other} is there")
-    cases = Cases(name, source.plan.count, "imagesTr", "labelsTr", "_0000")
+    cases = Cases(name, source.plan.count, "imagesTr/{}_0000.nii.gz", "labelsTr/{}.nii.gz")
     document = {
         "name": name,
         "description": _description(source),
         "channel_names": {"0": modality},
         "labels": {text: int(value) for value, text in _by_value(source).items()},
         "numTraining": cases.count,
-        "file_ending": ENDING,
+        "file_ending": nifti_file.ENDING,
     }
-    settings = {"format": "nnunet", "name": name, "modality": modality}
-    export = Export(source, folder, cases.paths, settings, document, level)
-    return export.write(watcher or Watcher())
+    settings = {"format": "nnunet", "name": name, "modality": modality, "level": level}
+    parts = _nifti_parts(source, cases, level)
+    splits = {"splits_final.json": [_fold(source, cases)]} if source.plan.validation else {}
+    return Export(source, folder, parts, settings, {**splits, DOCUMENT: document}).write(
+        watcher or Watcher()
+    )
 
 
 class Cases:
     """Names of files: numbers are the store's indices, of one width so that they sort."""
 
-    def __init__(self, name: str, count: int, images: str, labels: str, channel: str) -> None:
+    def __init__(self, name: str, count: int, image: str, label: str) -> None:
+        """Take the paths of each array, relative to the export's folder, with {} for the case."""
         self.count = count
-        self._name, self._images, self._labels = name, images, labels
-        self._channel = channel
+        self._name, self._paths = name, {"image": image, "label": label}
         self._width = max(4, len(str(count - 1)))
 
+    def name(self, index: int) -> str:
+        return f"{self._name}_{index:0{self._width}d}"
+
+    def path(self, array: str, index: int) -> str:
+        return self._paths[array].format(self.name(index))
+
     def paths(self, index: int) -> Mapping[str, str]:
-        """By the store's array, relative to the export's folder."""
-        case = f"{self._name}_{index:0{self._width}d}"
-        return {
-            "image": f"{self._images}/{case}{self._channel}{ENDING}",
-            "label": f"{self._labels}/{case}{ENDING}",
-        }
+        """By the store's array."""
+        return {array: self.path(array, index) for array in self._paths}
 
 
-def _opened(store: str | Path, name: str | None, level: int) -> tuple[Volumes, str]:
+def _opened(store: str | Path, name: str | None) -> tuple[Volumes, str]:
     """The store, and the checked name of its export."""
-    require_nibabel()
-    if not 0 <= level <= 9:
-        raise ExportError(f"level: must lie in 0..9, got {level}")
     if name is not None and not _NAME.fullmatch(name):
         raise ExportError(f"name: needs letters, digits, - or _, got {name!r}")
     source = Volumes.open(store)
     recipe = str(source.plan.recipe["name"])
     return source, name or re.sub(r"[^A-Za-z0-9]+", "-", recipe).strip("-") or "synthgen"
+
+
+def _nifti_parts(source: Volumes, cases: Cases, level: int) -> Sequence[Part]:
+    return [Part(NiftiFile(source, name, level), partial(cases.path, name)) for name in ARRAYS]
+
+
+def _fold(source: Volumes, cases: Cases) -> dict[str, list[str]]:
+    """The split of the store as nnU-Net writes it."""
+    splits = source.plan.splits
+    return {
+        "train": [cases.name(index) for index in range(*splits["training"])],
+        "val": [cases.name(index) for index in range(*splits["validation"])],
+    }
+
+
+def _listed(source: Volumes, name: str, cases: Cases) -> dict[str, Any]:
+    """What a format without a document of its own says; splits are ranges of the cases."""
+    return {
+        "name": name,
+        "labels": _by_value(source),
+        "splits": source.plan.splits,
+        "cases": [cases.paths(index) for index in range(cases.count)],
+    }
 
 
 def _by_value(source: Volumes) -> dict[str, Any]:
@@ -192,12 +237,6 @@ def _by_value(source: Volumes) -> dict[str, Any]:
         if names.count(name) > 1:
             raise ExportError(f"class names: must differ, got {name!r} twice")
     return {str(value): name for value, name in enumerate(names)}
-
-
-def _validation_count(count: int, share: float) -> int:
-    if not share:
-        return 0
-    return min(max(1, round(count * share)), count - 1)
 
 
 def _description(source: Volumes) -> str:

@@ -1,6 +1,7 @@
 """The volumes of a complete store, each checked against what was committed."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -10,11 +11,15 @@ import numpy.typing as npt
 
 from synthgen.export.errors import ExportError
 from synthgen.store.check import metadata_damages
+from synthgen.store.codecs import CODECS, decoder
 from synthgen.store.layout import Store
 from synthgen.store.manifest import Entry, ShardFile
 from synthgen.store.metadata import ARRAYS
 from synthgen.store.plan import StorePlan
-from synthgen.store.shard import content_digest
+from synthgen.store.shard import content_digest, read_payload
+
+# Contiguous voxels of a volume, of the array and the volume that are asked for.
+Reader = Callable[[str, int], npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -23,17 +28,16 @@ class Volumes:
 
     Attributes:
         path: its folder, or the YAML file that describes it.
-        arrays: zarr's, by name; of (volume, 1, z, y, x), the label with or without its 1.
-        store: None if volumes are made when they are read, and there is nothing to check.
-        entries: what was committed of each shard.
+        dtypes: of voxels, by array.
+        entries: what was committed of each shard; empty if volumes are made when they are read.
     """
 
     path: Path
     plan: StorePlan
     attributes: dict[str, Any]
-    arrays: dict[str, Any]
-    store: Store | None
+    dtypes: dict[str, np.dtype[Any]]
     entries: dict[int, list[Entry]]
+    reader: Reader
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -46,11 +50,7 @@ class Volumes:
         """
         path = Path(path)
         described = path.suffix in (".yaml", ".yml") and not path.is_dir()
-        source = cls._described(path) if described else cls._built(path)
-        for name, array in source.arrays.items():
-            if array.ndim == 5 and array.shape[1] != 1:
-                raise ExportError(f"{name}: exports hold one a volume, got {array.shape[1]}")
-        return source
+        return cls._described(path) if described else cls._built(path)
 
     @classmethod
     def _described(cls, path: Path) -> Self:
@@ -58,8 +58,13 @@ class Volumes:
 
         group: Any = open_group(path)  # of arrays, as stores are
         attributes = dict(group.attrs)
-        plan = StorePlan(**{key.name: attributes[key.name] for key in fields(StorePlan)})
-        return cls(path, plan, attributes, {name: group[name] for name in ARRAYS}, None, {})
+        arrays = {name: group[name] for name in ARRAYS}
+
+        def read(name: str, index: int) -> npt.NDArray[Any]:
+            return np.ascontiguousarray(arrays[name][index])
+
+        plan = StorePlan.of_attributes(attributes)
+        return cls(path, plan, attributes, _dtypes(arrays), {}, read)
 
     @classmethod
     def _built(cls, path: Path) -> Self:
@@ -78,13 +83,15 @@ class Volumes:
                 f"{path}: {absent} of {store.plan.count} volumes are still to be made; "
                 f"finish it with: synthgen repair {path}"
             )
-        group: Any = zarr.open_group(path, mode="r")  # of arrays, as stores are
-        arrays = {name: group[name] for name in ARRAYS}
-        return cls(path, store.plan, store.attributes, arrays, store, entries)
+        group = zarr.open_group(path, mode="r")
+        dtypes = _dtypes({name: group[name] for name in ARRAYS})
+        return cls(
+            path, store.plan, store.attributes, dtypes, entries, _checked(store, entries, dtypes)
+        )
 
     def entry(self, shard: int) -> Entry:
         """What to tell a watcher of ``shard``: one that was made when read has no size."""
-        if self.store:
+        if self.entries:
             return self.entries[shard][-1]
         volumes, nothing = self.plan.volumes(shard), ShardFile(0, "", "")
         return Entry(
@@ -98,27 +105,41 @@ class Volumes:
         )
 
     def read(self, name: str, index: int) -> npt.NDArray[Any]:
-        """Voxels (z, y, x) of one array.
+        """Voxels (z, y, x) of one array, contiguous.
 
         Raises:
-            ExportError: they are not those that were committed; zarr reads a lost file as zeros.
+            ExportError: they are not those that were committed.
         """
-        if self.store:
-            voxels = self._checked(self.store, name, index)
-        else:
-            voxels = np.ascontiguousarray(self.arrays[name][index])
-        return voxels.reshape(self.plan.shape)
+        return self.reader(name, index).reshape(self.plan.shape)
 
-    def _checked(self, store: Store, name: str, index: int) -> npt.NDArray[Any]:
-        shard, place = divmod(index, self.plan.shard_size)
-        where = f"volume {index}: {store.shard_path(name, shard)}"
-        mend = f"mend it with: synthgen repair {self.path}"
+
+def _dtypes(arrays: dict[str, Any]) -> dict[str, np.dtype[Any]]:
+    for name, array in arrays.items():
+        if array.ndim == 5 and array.shape[1] != 1:
+            raise ExportError(f"{name}: exports hold one a volume, got {array.shape[1]}")
+    return {name: array.dtype for name, array in arrays.items()}
+
+
+def _checked(
+    store: Store, entries: dict[int, list[Entry]], dtypes: dict[str, np.dtype[Any]]
+) -> Reader:
+    """Read the files of a store past zarr, and compare voxels with the manifest."""
+    size = store.plan.shard_size
+    decoders = {name: decoder(codec) for name, codec in CODECS[store.plan.codec].items()}
+
+    def read(name: str, index: int) -> npt.NDArray[Any]:
+        shard, place = divmod(index, size)
+        path = store.shard_path(name, shard)
+        where, mend = f"volume {index}: {path}", f"mend it with: synthgen repair {store.path}"
         try:
-            voxels = np.ascontiguousarray(self.arrays[name][index])
+            content = decoders[name](read_payload(path, place, size))
+            voxels = np.frombuffer(content, dtypes[name].newbyteorder("<"))
         except (ValueError, RuntimeError, OSError) as error:
             raise ExportError(f"{where} does not decode: {error}; {mend}") from error
         found = content_digest(voxels)
-        known = (entry.files[name].content for entry in self.entries[shard])
-        if not any(content[8 * place : 8 * place + 8] == found for content in known):
+        known = (entry.files[name].content for entry in entries[shard])
+        if not any(digests[8 * place : 8 * place + 8] == found for digests in known):
             raise ExportError(f"{where} is not as it was committed; {mend}")
         return voxels
+
+    return read

@@ -14,7 +14,7 @@ from synthgen.store.errors import disk_errors_explained
 from synthgen.store.layout import Store, create, existing
 from synthgen.store.lock import part_name, writing
 from synthgen.store.metadata import ARRAYS, metadata
-from synthgen.store.plan import StorePlan
+from synthgen.store.plan import VALIDATION, StorePlan, held_out
 from synthgen.store.watcher import Watcher
 from synthgen.store.writer import ShardWriter, Source, Timings
 
@@ -62,6 +62,7 @@ def build(
     device: "Device" = "auto",
     shard_size: int | None = None,
     codec: str = DEFAULT_CODEC,
+    validation: float = VALIDATION,
     part: tuple[int, int] = (1, 1),
     generator: Source | None = None,
     watcher: Watcher | None = None,
@@ -72,6 +73,8 @@ def build(
         count: volumes of the whole store, also when only a part is built.
         shard_size: volumes in a file; by default up to 64, fewer when they are large.
         codec: a name in ``synthgen.store.CODECS``.
+        validation: share of the volumes that the store lists for validation, 0 <= share < 1: the
+            last ones; at least one, and at least one is left to train on.
         part: (i, n): the i-th of n parts, 1 <= i <= n; parts may be built at once, on several
             nodes, into one folder, or into folders of their own that ``merge`` joins.
         generator: makes the volumes, in place of ``device``'s engine.
@@ -85,7 +88,14 @@ def build(
         Stopped: the watcher asked for it while what is there was checked.
     """
     recipe, out = load_recipe(recipe), Path(out)
-    plan = StorePlan.of(recipe, seed=seed, count=count, shard_size=shard_size, codec=codec)
+    plan = StorePlan.of(
+        recipe,
+        seed=seed,
+        count=count,
+        shard_size=shard_size,
+        codec=codec,
+        validation=held_out(count, validation),
+    )
     shards = plan.part(part)
     store = existing(out, plan)
     source = generator or _engine(recipe, seed, device)

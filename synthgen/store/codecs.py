@@ -6,6 +6,7 @@ from typing import Any
 import numpy.typing as npt
 
 Encoder = Callable[[npt.NDArray[Any]], bytes]
+Decoder = Callable[[bytes], Any]
 Codec = dict[str, Any] | None
 
 
@@ -47,12 +48,24 @@ def zarr_codecs(codec: Codec, item_size: int) -> list[dict[str, Any]]:
 
 def encoder(codec: Codec) -> Encoder:
     """The compression as a function of a contiguous array; it releases the GIL."""
-    import numcodecs  # type: ignore[import-untyped]
-
     if codec is None:
         return lambda volume: volume.tobytes()
+    encode: Encoder = _numcodec(codec).encode
+    return encode
+
+
+def decoder(codec: Codec) -> Decoder:
+    """The way back, to a buffer of the array's bytes; it releases the GIL."""
+    if codec is None:
+        return lambda payload: payload
+    decode: Decoder = _numcodec(codec).decode
+    return decode
+
+
+def _numcodec(codec: dict[str, Any]) -> Any:
+    import numcodecs  # type: ignore[import-untyped]
+
     settings = dict(codec["configuration"])
     if codec["name"] == "blosc":
         settings["shuffle"] = _SHUFFLES[settings["shuffle"]]
-    encode: Encoder = numcodecs.get_codec({"id": codec["name"], **settings}).encode
-    return encode
+    return numcodecs.get_codec({"id": codec["name"], **settings})

@@ -37,20 +37,26 @@ class GeneratedStore(Store):
 
     Args:
         generator: pickles, and with it the store does: a worker process makes its own volumes.
+        validation: volumes held out of training, the last ones.
 
     Raises:
-        StoreError: count is out of bounds.
+        StoreError: count or validation is out of bounds.
     """
 
     supports_writes = False
     supports_deletes = False
     supports_listing = True
 
-    def __init__(self, generator: Generator, count: int) -> None:
+    def __init__(self, generator: Generator, count: int, validation: int) -> None:
         super().__init__(read_only=True)
         self.generator = generator
         self.plan = StorePlan.of(
-            generator.recipe, seed=generator.seed, count=count, shard_size=1, codec="none"
+            generator.recipe,
+            seed=generator.seed,
+            count=count,
+            shard_size=1,
+            codec="none",
+            validation=validation,
         )
         like = generator.empty([0])
         self._documents = {
@@ -63,7 +69,7 @@ class GeneratedStore(Store):
         self._recent = self._new_recent()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return GeneratedStore, (self.generator, self.plan.count)
+        return GeneratedStore, (self.generator, self.plan.count, self.plan.validation)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, GeneratedStore) and self.plan == other.plan

@@ -25,6 +25,7 @@ def info(path: str | Path) -> dict[str, Any]:
         "spacing": attributes["spacing"],
         "classes": len(attributes["class_names"]),
         "count": plan.count,
+        "splits": plan.splits,
         "committed": committed,
         "absent": plan.count - committed,
         "complete": committed == plan.count,

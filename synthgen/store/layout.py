@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -53,7 +53,7 @@ class Store:
             raise StoreError(f"{path}: no store yet: its build was stopped early; run it again")
         documents = Documents.read(path)
         attributes = _attributes(path, documents.zarr["zarr.json"])
-        plan = StorePlan(**{key.name: attributes[key.name] for key in fields(StorePlan)})
+        plan = StorePlan.of_attributes(attributes)
         axes = {}
         for name in ARRAYS:
             file = path / name / "zarr.json"
@@ -126,6 +126,11 @@ class _Versions(_Strict):
     synthgen: str
 
 
+class _Splits(_Strict):
+    training: list[int]
+    validation: list[int] = Field(min_length=2, max_length=2)
+
+
 class _Attributes(_Strict):
     """What is read of the group's attributes."""
 
@@ -135,6 +140,7 @@ class _Attributes(_Strict):
     count: PositiveInt
     shard_size: PositiveInt
     codec: str
+    splits: _Splits
     spacing: list[float]
     class_names: list[str]
     versions: _Versions
@@ -227,6 +233,10 @@ def _attributes(path: Path, content: bytes) -> dict[str, Any]:
     codec = _checked(_Attributes, document, attributes).codec
     if codec not in CODECS:
         raise StoreError(f"{document}: codec: must be one of {', '.join(CODECS)}, got {codec!r}")
+    splits, plan = attributes["splits"], StorePlan.of_attributes(attributes)
+    if splits != plan.splits or not 0 <= plan.validation < plan.count:
+        rule = f"must be two ranges that cut {plan.count} volumes, training first"
+        raise StoreError(f"{document}: splits: {rule}, got {splits}")
     return attributes
 
 

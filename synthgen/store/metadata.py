@@ -83,6 +83,7 @@ def _group_attributes(plan: StorePlan) -> dict[str, Any]:
         "shape": list(plan.shape),
         "shard_size": plan.shard_size,
         "codec": plan.codec,
+        "splits": plan.splits,
         "spacing": spacing,
         "spacing_unit": "mm",
         "affine": [

@@ -10,10 +10,12 @@ from synthgen.store.check import require_intact
 from synthgen.store.errors import StoreError
 from synthgen.store.layout import Store
 from synthgen.store.metadata import ARRAYS
+from synthgen.store.plan import VALIDATION, held_out
 from synthgen.store.reference import Reference
 
 if TYPE_CHECKING:
     from synthgen.backend import Device
+    from synthgen.engine import Generator
 
 
 def open(
@@ -30,7 +32,7 @@ def open(
             of a YAML file, whose volumes are then made when they are read; or the path of a YAML
             file that ``synthgen.store.reference.write_reference`` wrote.
         seed: of a recipe's volumes, 0 .. 2^64 - 1, by default 0; a store has its own.
-        count: volumes of a recipe; a store has its own.
+        count: volumes of a recipe, the last tenth of them for validation; a store has its own.
         device: makes the volumes of a recipe; ``auto`` takes CUDA where it is usable.
 
     Raises:
@@ -48,7 +50,8 @@ def open(
         if reference is None:
             return _generated(load_recipe(name), seed, count, device)
         _refuse_own(name, seed=seed, count=count)
-        return _generated(reference.recipe, reference.seed, reference.count, device)
+        generator = _generator(reference.recipe, reference.seed, device)
+        return _group(generator, reference.count, reference.validation)
     if not Path(name).exists():
         raise StoreError(
             f"source: must be a store's folder, a .yaml file or one of "
@@ -59,13 +62,22 @@ def open(
 
 
 def _generated(recipe: Recipe, seed: int | None, count: Any, device: "Device") -> zarr.Group:
-    from synthgen.engine import Generator
-    from synthgen.store.generated import GeneratedStore
-
     if isinstance(count, bool) or not hasattr(count, "__index__"):
         raise StoreError(f"count: must be a whole number of volumes, at least 1, got {count!r}")
-    generator = Generator(recipe, seed=0 if seed is None else seed, device=device)
-    return zarr.open_group(GeneratedStore(generator, count.__index__()), mode="r")
+    volumes = count.__index__()
+    return _group(_generator(recipe, seed or 0, device), volumes, held_out(volumes, VALIDATION))
+
+
+def _generator(recipe: Recipe, seed: int, device: "Device") -> "Generator":
+    from synthgen.engine import Generator
+
+    return Generator(recipe, seed=seed, device=device)
+
+
+def _group(generator: "Generator", count: int, validation: int) -> zarr.Group:
+    from synthgen.store.generated import GeneratedStore
+
+    return zarr.open_group(GeneratedStore(generator, count, validation), mode="r")
 
 
 def _built(path: Path) -> zarr.Group:

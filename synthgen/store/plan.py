@@ -11,6 +11,7 @@ from synthgen.store.errors import StoreError
 SHARD_VOXELS = 2**26
 SHARD_VOLUMES_HIGH = 64
 SEED_HIGH = 2**64
+VALIDATION = 0.1
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class StorePlan:
         count: volumes of the whole store, whichever part is built.
         shard_size: volumes in a shard; the last shard may hold fewer.
         codec: a name in CODECS.
+        validation: volumes held out of training: the last ones, as none depends on its index.
     """
 
     recipe: dict[str, Any]
@@ -31,15 +33,23 @@ class StorePlan:
     count: int
     shard_size: int
     codec: str
+    validation: int
 
     @classmethod
     def of(
-        cls, recipe: Recipe, *, seed: int, count: int, shard_size: int | None, codec: str
+        cls,
+        recipe: Recipe,
+        *,
+        seed: int,
+        count: int,
+        shard_size: int | None,
+        codec: str,
+        validation: int,
     ) -> Self:
         """A checked plan; shards of 64 volumes, fewer when volumes are large, by default.
 
         Raises:
-            StoreError: count, seed, shard size or codec is out of bounds.
+            StoreError: count, seed, shard size, codec or validation is out of bounds.
         """
         size = default_shard_size(recipe.reference_shape) if shard_size is None else shard_size
         if count < 1:
@@ -50,7 +60,16 @@ class StorePlan:
             raise StoreError(f"seed: must lie in 0..2^64 - 1, got {seed}")
         if codec not in CODECS:
             raise StoreError(f"codec: must be one of {', '.join(CODECS)}, got {codec!r}")
-        return cls(recipe.to_dict(), recipe.digest(), seed, count, size, codec)
+        if not 0 <= validation < count:
+            raise StoreError(f"validation: must lie in 0 <= volumes < {count}, got {validation}")
+        return cls(recipe.to_dict(), recipe.digest(), seed, count, size, codec, validation)
+
+    @classmethod
+    def of_attributes(cls, attributes: Mapping[str, Any]) -> Self:
+        """The plan that a store's attributes tell."""
+        start, stop = attributes["splits"]["validation"]
+        names = ("recipe", "recipe_digest", "seed", "count", "shard_size", "codec")
+        return cls(**{name: attributes[name] for name in names}, validation=stop - start)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -63,6 +82,12 @@ class StorePlan:
         """Voxels of a volume."""
         depth, height, width = self.shape
         return depth * height * width
+
+    @property
+    def splits(self) -> dict[str, list[int]]:
+        """First volume of each split, and the one after its last."""
+        split = self.count - self.validation
+        return {"training": [0, split], "validation": [split, self.count]}
 
     @property
     def shards(self) -> range:
@@ -92,7 +117,7 @@ class StorePlan:
             found.append(f"recipe.reference_shape is {self.shape} there, {other.shape} asked")
         elif self.recipe_digest != other.recipe_digest:
             found += [f"recipe.{line}" for line in _differences(self.recipe, other.recipe)]
-        for name in ("seed", "count", "shard_size", "codec"):
+        for name in ("seed", "count", "shard_size", "codec", "validation"):
             found += _differences({name: getattr(self, name)}, {name: getattr(other, name)})
         return found
 
@@ -106,6 +131,17 @@ def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator
             yield from (f"{key}.{line}" for line in _differences(mine, other))
         else:
             yield f"{key} is {mine} there, {other} asked"
+
+
+def held_out(count: int, share: float) -> int:
+    """Volumes of ``count`` that are for validation: a share > 0 means at least one, if one is left.
+
+    Raises:
+        StoreError: the share is out of bounds.
+    """
+    if not 0 <= share < 1:
+        raise StoreError(f"validation: must lie in 0 <= share < 1, got {share}")
+    return max(0, min(max(1, round(count * share)), count - 1)) if share else 0
 
 
 def default_shard_size(shape: tuple[int, int, int]) -> int:

@@ -8,18 +8,23 @@ import yaml
 
 from synthgen.recipe import Recipe, RecipeError, builtin_names, load_recipe
 from synthgen.store.errors import StoreError
-from synthgen.store.plan import StorePlan
+from synthgen.store.plan import VALIDATION, StorePlan, held_out
 
 _KEYS = ("recipe", "recipe_digest", "seed", "count")
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What determines a data set."""
+    """What determines a data set.
+
+    Attributes:
+        validation: volumes held out of training, the last ones.
+    """
 
     recipe: Recipe
     seed: int
     count: int
+    validation: int
 
     @classmethod
     def read(cls, path: str | Path) -> Self | None:
@@ -41,10 +46,10 @@ class Reference:
 
     @classmethod
     def _of(cls, path: str | Path, values: dict[str, Any]) -> Self:
-        if set(values) != set(_KEYS):
+        if {*values, "validation"} != {*_KEYS, "validation"}:
             raise StoreError(f"{path}: needs the keys {', '.join(_KEYS)}, got {', '.join(values)}")
-        for name in ("seed", "count"):
-            if type(values[name]) is not int:
+        for name in ("seed", "count", "validation"):
+            if type(values.get(name, 0)) is not int:
                 raise StoreError(f"{path}: {name}: must be a whole number, got {values[name]!r}")
         recipe = _recipe(path, values["recipe"])
         if recipe.digest() != values["recipe_digest"]:
@@ -52,7 +57,9 @@ class Reference:
                 f"{path}: recipe_digest: this version of synthgen reads the recipe otherwise, "
                 f"got {values['recipe_digest']!r:.20}"
             )
-        return cls(recipe, values["seed"], values["count"])
+        seed, count = values["seed"], values["count"]
+        validation = values.get("validation", held_out(count, VALIDATION))
+        return cls(recipe, seed, count, validation)
 
 
 def _recipe(path: str | Path, known: Any) -> Recipe:
@@ -65,22 +72,39 @@ def _recipe(path: str | Path, known: Any) -> Recipe:
 
 
 def write_reference(
-    path: str | Path, recipe: Recipe | str | Path, *, seed: int = 0, count: int
+    path: str | Path,
+    recipe: Recipe | str | Path,
+    *,
+    seed: int = 0,
+    count: int,
+    validation: float = VALIDATION,
 ) -> None:
     """Write a data set as a file that ``synthgen.open`` reads; built-in recipes by name.
 
+    Args:
+        validation: share of the volumes that are for validation, as ``build`` takes it.
+
     Raises:
         RecipeError: there is no such recipe, or it breaks a rule.
-        StoreError: seed or count is out of bounds, or the path does not end in .yaml or .yml.
+        StoreError: seed, count or validation is out of bounds, or the path does not end in .yaml
+            or .yml.
     """
     if not str(path).endswith((".yaml", ".yml")):
         raise StoreError(f"path: must end in .yaml or .yml, got {str(path)!r}")
     name = recipe if isinstance(recipe, str) and recipe in builtin_names() else None
-    plan = StorePlan.of(load_recipe(recipe), seed=seed, count=count, shard_size=1, codec="none")
+    plan = StorePlan.of(
+        load_recipe(recipe),
+        seed=seed,
+        count=count,
+        shard_size=1,
+        codec="none",
+        validation=held_out(count, validation),
+    )
     values = {
         "recipe": name or plan.recipe,
         "recipe_digest": plan.recipe_digest,
         "seed": plan.seed,
         "count": plan.count,
+        "validation": plan.validation,
     }
     Path(path).write_text(yaml.safe_dump(values, sort_keys=False, default_flow_style=None))

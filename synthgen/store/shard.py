@@ -1,7 +1,8 @@
 """Bytes of a shard, as zarr's sharding codec lays them out: chunks, index, CRC-32C of the index.
 
 Written here rather than by zarr, so that volumes are compressed one by one as they are made: zarr
-wants the whole shard in memory and copies it three times on one thread. Tests read it with zarr.
+wants the whole shard in memory and copies it three times on one thread. Tests read it with zarr,
+which takes milliseconds a chunk; what goes through a whole store on all cores reads it here.
 
 References:
     https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/index.html
@@ -9,6 +10,7 @@ References:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import google_crc32c
@@ -18,6 +20,7 @@ import numpy.typing as npt
 from synthgen.store.codecs import Encoder
 
 _ABSENT = 2**64 - 1
+_CHECKSUM = 4  # bytes of a CRC-32C
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Chunk:
 def encode_chunk(volume: npt.NDArray[Any], encode: Encoder) -> Chunk:
     """Compress a contiguous volume."""
     payload = bytes(encode(volume))
-    return Chunk(payload + crc32c(payload).to_bytes(4, "little"), content_digest(volume))
+    return Chunk(_closed(payload), content_digest(volume))
 
 
 def content_digest(volume: npt.NDArray[Any]) -> str:
@@ -54,6 +57,34 @@ def shard_bytes(chunks: Sequence[Chunk], size: int) -> bytes:
     lengths = [len(chunk.encoded) for chunk in chunks]
     index[: len(chunks), 0] = np.cumsum([0, *lengths[:-1]])
     index[: len(chunks), 1] = lengths
-    closing = index.tobytes()
-    checksum = crc32c(closing).to_bytes(4, "little")
-    return b"".join([*(chunk.encoded for chunk in chunks), closing, checksum])
+    return b"".join([*(chunk.encoded for chunk in chunks), _closed(index.tobytes())])
+
+
+def read_payload(path: Path, place: int, size: int) -> bytes:
+    """Compressed bytes of one chunk, read from a shard of ``size`` chunks.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the file is damaged, or has no such chunk.
+    """
+    with path.open("rb") as file:
+        length = file.seek(0, 2)
+        start = max(0, length - 16 * size - _CHECKSUM)
+        file.seek(start)
+        index = np.frombuffer(_opened(file.read(), "its index"), "<u8").reshape(-1, 2)
+        offset, count = map(int, index[place])
+        if offset + count > start:
+            raise ValueError("the chunk is absent")
+        file.seek(offset)
+        return _opened(file.read(count), "the chunk")
+
+
+def _closed(content: bytes) -> bytes:
+    return content + crc32c(content).to_bytes(_CHECKSUM, "little")
+
+
+def _opened(content: bytes, what: str) -> bytes:
+    payload, checksum = content[:-_CHECKSUM], content[-_CHECKSUM:]
+    if crc32c(payload).to_bytes(_CHECKSUM, "little") != checksum:
+        raise ValueError(f"{what} differs from its checksum")
+    return payload

@@ -22,7 +22,7 @@ def test_nifti(store: Path, tmp_path: Path) -> None:
 
 
 def test_decathlon(store: Path, tmp_path: Path) -> None:
-    run("decathlon", store, tmp_path, "--name", "T", "--validation", 0.25, "--modality", "CT")
+    run("decathlon", store, tmp_path, "--name", "T", "--modality", "CT")
     found = json.loads((tmp_path / "dataset.json").read_text())
     assert (found["name"], found["modality"], len(found["validation"])) == ("T", {"0": "CT"}, 1)
 
@@ -32,9 +32,20 @@ def test_nnunet(store: Path, tmp_path: Path) -> None:
     assert (tmp_path / "Dataset012_V" / "dataset.json").is_file()
 
 
+def test_ome_zarr(store: Path, tmp_path: Path) -> None:
+    assert "4 volumes, 4 written now" in run("ome-zarr", store, tmp_path, "--name", "V")
+    assert (tmp_path / "V_0003.ome.zarr" / "zarr.json").is_file()
+    assert json.loads(run("ome-zarr", store, tmp_path, "--name", "V", "--json"))["written"] == 0
+
+
 def test_refusals_are_one_line(store: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
-    for arguments in (("nifti", store, tmp_path), ("nnunet", store, tmp_path), ("nifti", tmp_path)):
+    for arguments in (
+        ("nifti", store, tmp_path),
+        ("ome-zarr", store, tmp_path),
+        ("nnunet", store, tmp_path),
+        ("nifti", tmp_path),
+    ):
         message = run(*arguments, code=2)
         assert message.startswith("error: ")
         assert message.count("\n") == 1

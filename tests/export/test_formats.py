@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from synthgen.export import ExportError, decathlon, nifti, nnunet
+from synthgen.export import ExportError, decathlon, nifti, nnunet, ome_zarr
 from synthgen.export.formats import Cases
 from synthgen.recipe import Recipe
 from synthgen.store import StoreError, Watcher
@@ -35,6 +35,7 @@ def test_nifti(store: Path, recipe: Recipe, tmp_path: Path) -> None:
     }
     assert found["labels"] == {str(i): name for i, name in enumerate(recipe.class_names)}
     assert found["spacing"] == [0.5, 2.0, 3.0]
+    assert found["splits"] == {"training": [0, 3], "validation": [3, 4]}
     listed = [path for case in found["cases"] for path in case.values()]
     assert names(out) == sorted([*listed, "dataset.json"])
     assert exported.bytes == sum((out / path).stat().st_size for path in listed)
@@ -52,11 +53,30 @@ def test_nnunet(store: Path, recipe: Recipe, tmp_path: Path) -> None:
     cases = [f"Vessels_{index:04d}" for index in range(COUNT)]
     images = [f"imagesTr/{case}_0000.nii.gz" for case in cases]
     labels = [f"labelsTr/{case}.nii.gz" for case in cases]
-    assert names(folder) == ["dataset.json", *images, *labels]
+    assert names(folder) == ["dataset.json", *images, *labels, "splits_final.json"]
+    (fold,) = json.loads((folder / "splits_final.json").read_text())
+    assert fold == {"train": cases[:3], "val": cases[3:]}
+
+
+def test_nnunet_draws_its_own_folds_where_nothing_is_held_out(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    store = build_marked(recipe, tmp_path / "store", validation=0)
+    exported = nnunet(store, tmp_path / "raw", dataset_id=7)
+    assert not (exported.folder / "splits_final.json").exists()
+
+
+def test_nnunet_finds_nothing_wrong(store: Path, tmp_path: Path) -> None:
+    verify = pytest.importorskip("nnunetv2.experiment_planning.verify_dataset_integrity")
+    folder = nnunet(store, tmp_path, dataset_id=7).folder
+    verify.verify_dataset_integrity(str(folder), num_processes=1)
+    (folder / "labelsTr" / "avs-db_0002.nii.gz").unlink()
+    with pytest.raises(AssertionError):
+        verify.verify_dataset_integrity(str(folder), num_processes=1)
 
 
 def test_decathlon(store: Path, recipe: Recipe, tmp_path: Path) -> None:
-    decathlon(store, tmp_path, validation=0.5)
+    decathlon(store, tmp_path)
     found = document(tmp_path)
     assert found["training"][0] == {
         "image": "./imagesTr/avs-db_0000.nii.gz",
@@ -64,7 +84,7 @@ def test_decathlon(store: Path, recipe: Recipe, tmp_path: Path) -> None:
     }
     assert found["modality"] == {"0": "synthetic"}
     assert found["labels"] == {str(i): name for i, name in enumerate(recipe.class_names)}
-    assert found["numTraining"] == len(found["training"]) == 2
+    assert found["numTraining"] == len(found["training"]) == 3
     items = [*found["training"], *found["validation"]]
     assert len({item["image"] for item in items}) == COUNT
     for item in items:
@@ -72,30 +92,36 @@ def test_decathlon(store: Path, recipe: Recipe, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (0.1, 1), (0.5, 2), (0.99, 3)])
-def test_split(store: Path, tmp_path: Path, share: float, expected: int) -> None:
-    decathlon(store, tmp_path, validation=share)
-    found = document(tmp_path)
+def test_the_split_is_the_stores(
+    recipe: Recipe, tmp_path: Path, share: float, expected: int
+) -> None:
+    store = build_marked(recipe, tmp_path / "store", validation=share)
+    decathlon(store, tmp_path / "out")
+    found = document(tmp_path / "out")
     assert len(found["validation"]) == expected
     assert len(found["training"]) == COUNT - expected
 
 
 def test_monai_reads_the_lists(store: Path, tmp_path: Path) -> None:
     monai = pytest.importorskip("monai.data")
-    decathlon(store, tmp_path, validation=0.25)
+    decathlon(store, tmp_path)
     for key, count in (("training", 3), ("validation", 1)):
         items = monai.load_decathlon_datalist(tmp_path / "dataset.json", True, key)
         assert len(items) == count
         assert all(Path(item[name]).is_file() for item in items for name in ("image", "label"))
 
 
-def test_a_store_that_takes_no_disk(store: Path, recipe: Recipe, tmp_path: Path) -> None:
+@pytest.mark.parametrize("export", [nifti, ome_zarr])
+def test_a_store_that_takes_no_disk(
+    store: Path, recipe: Recipe, tmp_path: Path, export: Any
+) -> None:
     file = tmp_path / "avs-db.yaml"
     write_reference(file, recipe, seed=5, count=COUNT)
-    nifti(store, tmp_path / "built")
+    export(store, tmp_path / "built")
     volumes: list[int] = []
     watcher = Watcher()
     watcher.advance = lambda entry: volumes.extend(range(entry.first, entry.stop))
-    nifti(file, tmp_path / "made", watcher=watcher)
+    export(file, tmp_path / "made", watcher=watcher)
     assert volumes == list(range(COUNT))
     assert names(tmp_path / "made") == names(tmp_path / "built")
     for name in names(tmp_path / "made"):
@@ -116,8 +142,8 @@ def test_one_volume_is_trained_on(recipe: Recipe, tmp_path: Path) -> None:
 
 
 def test_numbers_are_wide_enough() -> None:
-    assert Cases("x", 10000, "i", "l", "").paths(7)["label"] == "l/x_0007.nii.gz"
-    assert Cases("x", 10001, "i", "l", "").paths(7)["label"] == "l/x_00007.nii.gz"
+    assert Cases("x", 10000, "i/{}.nii", "l/{}.nii").paths(7)["label"] == "l/x_0007.nii"
+    assert Cases("x", 10001, "i/{}.nii", "l/{}.nii").paths(7)["label"] == "l/x_00007.nii"
 
 
 def test_two_data_sets_of_one_id_are_refused(store: Path, tmp_path: Path) -> None:
@@ -133,8 +159,7 @@ def test_two_data_sets_of_one_id_are_refused(store: Path, tmp_path: Path) -> Non
         (nifti, {"level": 10}, "level: must lie in 0..9, got 10"),
         (nifti, {"name": "a/b"}, "name: needs letters, digits, - or _, got 'a/b'"),
         (nifti, {"name": ""}, "name: needs"),
-        (decathlon, {"validation": 1.0}, "validation: must lie in 0 <= share < 1, got 1.0"),
-        (decathlon, {"validation": float("nan")}, "validation: .* got nan"),
+        (ome_zarr, {"name": "a/b"}, "name: needs letters, digits, - or _, got 'a/b'"),
         (nnunet, {"dataset_id": 0}, "dataset id: must lie in 1..999, got 0"),
         (nnunet, {"dataset_id": 1000}, "dataset id: must lie in 1..999, got 1000"),
     ],

@@ -1,6 +1,7 @@
 """A voxel of the store is at the same place, on the same side and of the same class in NIfTI."""
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from synthgen.export import ExportError, nifti
 from synthgen.export.nifti_file import NiftiFile
+from synthgen.export.source import Volumes
 from synthgen.recipe import Recipe
 from tests.export.conftest import COUNT, SHAPE, SPACING, build_marked
 from tests.store.conftest import FakeGenerator, decoded
@@ -68,26 +70,28 @@ def test_image_and_label_have_the_same_geometry(store: Path, tmp_path: Path) -> 
         assert header["descrip"].item().endswith(b"seed 5 volume 0")
 
 
-def test_float_images_and_wide_labels(recipe: Recipe, tmp_path: Path) -> None:
-    file = NiftiFile(np.float32, SHAPE, np.eye(4), "")
-    voxels = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
-    (tmp_path / "image.nii.gz").write_bytes(file.encoded(voxels, 0, 1))
-    found = nibabel.load(tmp_path / "image.nii.gz")
-    assert found.get_data_dtype() == np.float32
+@pytest.mark.parametrize("dtype", ["float32", "uint16"])
+def test_wider_voxels(store: Path, tmp_path: Path, dtype: str) -> None:
+    """Of a file, whatever the machine's order of bytes."""
+    source = replace(Volumes.open(store), dtypes={"image": np.dtype(dtype)})
+    voxels = np.random.default_rng(0).integers(0, 65536, SHAPE).astype(dtype)
+    path = tmp_path / "image.nii.gz"
+    file = NiftiFile(source, "image", 1)
+    assert file.write(path, 3, [voxels.astype(f">{voxels.dtype.str[1:]}")], "w") == len(
+        path.read_bytes()
+    )
+    assert file.is_whole(path, 3)
+    found = nibabel.load(path)
+    assert found.get_data_dtype() == np.dtype(dtype)
     np.testing.assert_array_equal(np.asarray(found.dataobj).T, voxels)
-    file = NiftiFile(np.uint16, SHAPE, np.eye(4), "")
-    (tmp_path / "label.nii.gz").write_bytes(file.encoded(np.full(SHAPE, 65535), 0, 1))
-    found = nibabel.load(tmp_path / "label.nii.gz")
-    assert found.get_data_dtype() == np.uint16
-    assert (np.asarray(found.dataobj) == 65535).all()
 
 
-@pytest.mark.parametrize(
-    ("dtype", "shape"), [(np.float16, SHAPE), (np.uint8, (40000, 1, 1))], ids=["type", "side"]
-)
-def test_what_nifti_cannot_hold(dtype: Any, shape: tuple[int, int, int]) -> None:
+def test_a_side_that_nifti_cannot_hold(store: Path) -> None:
+    source = Volumes.open(store)
+    recipe = source.plan.recipe | {"reference_shape": [40000, 1, 1]}
+    source = replace(source, plan=replace(source.plan, recipe=recipe))
     with pytest.raises(ExportError, match="NIfTI cannot hold the volumes"):
-        NiftiFile(dtype, shape, np.eye(4), "")
+        NiftiFile(source, "image", 1)
 
 
 def test_float16_is_refused_before_anything_is_written(recipe: Recipe, tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def test_resume_makes_damaged_shards_again(recipe: Recipe, reference: Path, tmp_
         ({"count": 8}, "count is 7 there, 8 asked"),
         ({"shard_size": 2}, "shard_size is 3 there, 2 asked"),
         ({"codec": "gzip"}, "codec is fast there, gzip asked"),
+        ({"validation": 0.3}, "validation is 1 there, 2 asked"),
     ],
 )
 def test_another_store_is_refused_by_name(
@@ -67,6 +68,29 @@ def test_another_store_is_refused_by_name(
 ) -> None:
     with pytest.raises(StoreError, match=re.escape(difference)):
         build_small(recipe, reference, **changes)
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "split"),
+    [(7, 0.1, 6), (7, 0, 7), (7, 0.5, 3), (7, 0.99, 1), (1, 0.1, 1), (1, 0.9, 1), (2, 0.01, 1)],
+)
+def test_the_last_volumes_are_for_validation(
+    recipe: Recipe, tmp_path: Path, count: int, share: float, split: int
+) -> None:
+    import zarr
+
+    build_small(recipe, tmp_path, count=count, validation=share)
+    splits = {"training": [0, split], "validation": [split, count]}
+    assert zarr.open_group(tmp_path, mode="r").attrs["splits"] == splits
+    assert info(tmp_path)["splits"] == splits
+    assert build_small(recipe, tmp_path, count=count, validation=share).volumes == 0
+
+
+def test_parts_of_another_split_are_not_joined(recipe: Recipe, tmp_path: Path) -> None:
+    build_small(recipe, tmp_path / "1", part=(1, 2))
+    build_small(recipe, tmp_path / "2", part=(2, 2), validation=0.5)
+    with pytest.raises(StoreError, match="validation is 4 there, 1 asked"):
+        merge([tmp_path / "1", tmp_path / "2"], tmp_path / "all")
 
 
 def test_another_recipe_or_shape_is_refused_by_field(recipe: Recipe, reference: Path) -> None:
@@ -97,6 +121,8 @@ def test_a_recipe_may_be_renamed(recipe: Recipe, reference: Path) -> None:
         ({"seed": -1}, "seed: must lie in"),
         ({"seed": 2**64}, "seed: must lie in"),
         ({"codec": "rar"}, "codec: must be one of fast"),
+        ({"validation": 1}, "validation: must lie in 0 <= share < 1, got 1"),
+        ({"validation": -0.1}, "validation: must lie in 0 <= share < 1, got -0.1"),
         ({"part": (0, 4)}, "part: needs 1 <= i <= n, got 0/4"),
         ({"part": (5, 4)}, "part: needs 1 <= i <= n, got 5/4"),
     ],

@@ -33,6 +33,13 @@ def test_build_through_the_engine_and_every_verb(tmp_path: Path) -> None:
     assert "none was made" in run("build", "avs-db", out, *small)
     assert json.loads(run("info", out, "--json"))["complete"]
     assert "shape          16x17x18" in run("info", out)
+    assert "splits         training [0, 3], validation [3, 4]" in run("info", out)
+    with pytest.raises(StoreError, match="validation is 1 there, 2 asked"):
+        CliRunner().invoke(
+            app,
+            ["build", "avs-db", str(out), *map(str, small), "--validation", "0.5"],
+            catch_exceptions=False,
+        )
     assert "complete and intact" in run("verify", out, "--deep")
     assert "removed 0" in run("clean", out)
     (out / "image" / ".c.1.0.0.0.0.repair.tmp").write_bytes(b"")

@@ -152,7 +152,7 @@ def test_dask_reads(group: Any, built: Any) -> None:
 
 
 def test_plain_zarr_opens_it(recipe: Recipe, built: Any) -> None:
-    store = GeneratedStore(Generator(recipe, seed=SEED, device="cpu"), COUNT)
+    store = GeneratedStore(Generator(recipe, seed=SEED, device="cpu"), COUNT, 1)
     group: Any = zarr.open_group(store=store, mode="r")
     np.testing.assert_array_equal(group["image"][3], built["image"][3])
     array: Any = zarr.open_array(store=store, path="label", mode="r")
@@ -279,11 +279,24 @@ def test_a_reference_is_a_data_set(recipe: Recipe, group: Any, tmp_path: Path) -
     assert synthgen.open(tmp_path / "set.yaml", device="cpu").store == group.store
     with pytest.raises(StoreError, match=r"^count: must be left out"):
         synthgen.open(tmp_path / "set.yaml", count=COUNT)
+    write_reference(tmp_path / "halves.yaml", recipe, seed=SEED, count=COUNT, validation=0.4)
+    halves = synthgen.open(tmp_path / "halves.yaml", device="cpu")
+    assert halves.attrs["splits"] == {"training": [0, 3], "validation": [3, 5]}
+    assert pickle.loads(pickle.dumps(halves.store)) == halves.store != group.store
     write_reference(tmp_path / "named.yml", "avs-db", count=5000)
     assert (tmp_path / "named.yml").stat().st_size < 200
     assert synthgen.open(tmp_path / "named.yml", device="cpu")["image"].shape[0] == 5000
     with pytest.raises(StoreError, match=r"^path: must end in \.yaml or \.yml, got"):
         write_reference(tmp_path / "set", recipe, count=1)
+
+
+def test_a_reference_may_leave_the_split_out(group: Any, recipe: Recipe, tmp_path: Path) -> None:
+    file = tmp_path / "set.yaml"
+    write_reference(file, recipe, seed=SEED, count=COUNT, validation=0.4)
+    values = yaml.safe_load(file.read_text())
+    assert values.pop("validation") == 2
+    file.write_text(yaml.safe_dump(values))
+    assert synthgen.open(file, device="cpu").store == group.store
 
 
 @pytest.mark.parametrize(
@@ -294,6 +307,8 @@ def test_a_reference_is_a_data_set(recipe: Recipe, group: Any, tmp_path: Path) -
         ({"recipe": {"name": 3}}, "recipe: "),
         ({"count": 0}, "count: must be at least 1"),
         ({"seed": "x"}, "seed: must be a whole number, got 'x'"),
+        ({"validation": 2}, "validation: must lie in 0 <= volumes < 2, got 2"),
+        ({"validation": 0.5}, "validation: must be a whole number, got 0.5"),
         ({"other": 1}, "needs the keys recipe, recipe_digest, seed, count, got "),
     ],
 )

@@ -127,6 +127,10 @@ def test_two_damaged_of_three_are_refused(recipe: Recipe, tmp_path: Path) -> Non
         ({"count": 0}, "count: should be greater than 0, got 0"),
         ({"seed": -1}, "seed: should be greater than or equal to 0, got -1"),
         ({"codec": "lost"}, "codec: must be one of fast, small, zstd, gzip, none, got 'lost'"),
+        ({"splits": {"training": [0, 7]}}, "splits.validation: Field required"),
+        ({"splits": {"training": [0, 7], "validation": [6, 7]}}, "splits: must be two ranges that"),
+        ({"splits": {"training": [0, 0], "validation": [0, 7]}}, "splits: must be two ranges that"),
+        ({"splits": {"training": [0], "validation": [1]}}, "splits.validation: List should have"),
         ({"recipe": []}, "recipe: should be a valid dictionary"),
         ({"recipe": {"name": "x", "reference_shape": [1, 2]}}, "recipe.reference_shape: "),
         ({"versions": {}}, "versions.synthgen: Field required"),
@@ -145,6 +149,16 @@ def test_odd_attributes_are_one_line(
             refuse(tmp_path)
         assert rule in str(error.value)
         assert "\n" not in str(error.value)
+
+
+def test_a_store_without_splits_is_one_line(recipe: Recipe, tmp_path: Path) -> None:
+    build_small(recipe, tmp_path)
+    documents = {name: (tmp_path / name).read_bytes() for name in DOCUMENTS}
+    group = json.loads(documents["zarr.json"])
+    del group["attributes"]["splits"]
+    record(documents, tmp_path, zarr=json.dumps(group))
+    with pytest.raises(StoreError, match=r"zarr\.json: splits: Field required"):
+        info(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "", "{", '{"attributes": []}', "null"])
