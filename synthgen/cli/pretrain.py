@@ -86,8 +86,8 @@ def pretrain(
     """
     # OpenMP's threads would else spin while they wait, on cores that make volumes.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from synthgen.training.run import pretrain as train
     from synthgen.training.progress import TrainingBar
+    from synthgen.training.run import pretrain as train
 
     settings = {
         name: value

@@ -1,35 +1,28 @@
 """Progress that Ctrl-C and SIGTERM stop at the next whole shard: a bar, or lines in a log."""
 
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from time import monotonic
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from synthgen.signals import Asked, stop_signals
 from synthgen.store.manifest import Entry
 from synthgen.store.plan import StorePlan
 from synthgen.store.watcher import Watcher
 
 LOG_SECONDS = 10.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Bar(Watcher):
-    """Shows progress on standard error, from the first start on.
-
-    Attributes:
-        signal: what asked to stop, if anything did.
-    """
+class Bar(Watcher, Asked):
+    """Shows progress on standard error, from the first start on."""
 
     def __init__(self, console: Console) -> None:
-        self.signal: signal.Signals | None = None
         self._progress = _drawn(self, console) if console.is_terminal else None
         self._logged = monotonic()
         self._begin("", 0, 0)
@@ -91,7 +84,7 @@ def progress_bar() -> Iterator[Bar]:
     """A bar; the first signal is its ``signal``, a second one acts as it always did."""
     bar = Bar(Console(stderr=True))
     try:
-        with _signals(bar):
+        with stop_signals(bar):
             yield bar
     finally:
         bar.close()
@@ -115,23 +108,3 @@ def _rounded(value: float) -> str:
 def _drawn(bar: Bar, console: Console) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), _Line(bar))
     return Progress(*columns, console=console, transient=True, expand=True)
-
-
-@contextmanager
-def _signals(bar: Bar) -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def asked(number: int, _frame: Any) -> None:
-        bar.signal = signal.Signals(number)
-        restore()
-
-    for number in _SIGNALS:
-        signal.signal(number, asked)
-    try:
-        yield
-    finally:
-        restore()

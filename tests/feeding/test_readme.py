@@ -15,6 +15,7 @@ SMALLER = {
 
 @pytest.mark.slow
 def test_the_monai_loop():
+    pytest.importorskip("monai")
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     (loop,) = [block for block in blocks if "synthgen.feed(" in block]
     for large, small in SMALLER.items():
