@@ -14,6 +14,7 @@ from synthgen.recipe import Recipe
 from synthgen.rng import DRAWS_MAX, random_words
 from synthgen.samples import Samples, Share, steps
 from synthgen.store.opening import open as open_source
+from synthgen.store.reading import Voxels, reader
 from synthgen.tensors import (
     Axes,
     Normalize,
@@ -105,8 +106,7 @@ class VolumeDataset(Dataset[Any]):
         self.recipe = Recipe.from_dict(group.attrs["recipe"])
         self._volumes = _volumes(group, split)
         self._patches = None if patch_size is None else _Patches(self.recipe, patch_size, seed)
-        # Zarr starts its threads anew in a forked process, and its arrays hold none of them.
-        self._images, self._labels = group["image"], group["label"]
+        self._reader = reader(group)
         self._normalize, self._axes, self._transform = normalize, axes, transform
         self._meta_tensor = _meta_tensor()
 
@@ -121,6 +121,7 @@ class VolumeDataset(Dataset[Any]):
 
         Raises:
             IndexError: there is no such place.
+            StoreError: the store has since lost the volume's file, or it is damaged.
         """
         place, draw = index if isinstance(index, tuple) else (index, None)
         if not -len(self) <= place < len(self):
@@ -128,17 +129,16 @@ class VolumeDataset(Dataset[Any]):
         volume = self._volumes[place]
         where = _WHOLE if self._patches is None else self._patches.where(volume, draw)
         image = ordered(self._image(volume, where), self._axes)
-        label = class_indices(torch.from_numpy(self._labels[(volume, ..., *where)]))
+        label = class_indices(_own(self._reader.volume("label", volume)[(..., *where)]))
         label = ordered(label.reshape(-1, *label.shape[-3:]), self._axes)
         item = self._placed(image, label, self._affine(where)) | {"index": volume}
         return item if self._transform is None else self._transform(item)
 
     def _image(self, volume: int, where: Where) -> torch.Tensor:
+        voxels, high = self._reader.volume("image", volume), self.recipe.intensity_high
         if self._normalize != "zscore":
-            voxels = torch.from_numpy(self._images[(volume, ..., *where)])
-            return normalized(voxels, self._normalize, self.recipe.intensity_high)
-        whole = torch.from_numpy(self._images[volume])
-        part = normalized(whole, "zscore", self.recipe.intensity_high)[(..., *where)]
+            return normalized(_own(voxels[(..., *where)]), self._normalize, high)
+        part = normalized(_own(voxels), "zscore", high)[(..., *where)]
         # Else all of the volume would be sent to another process.
         return part if where is _WHOLE else part.clone()
 
@@ -225,6 +225,11 @@ def _volumes(group: zarr.Group, split: Split | None) -> range:
     if not volumes:
         raise ValueError(f"split: the source has no volumes for it, got {split!r}")
     return volumes
+
+
+def _own(voxels: Voxels) -> torch.Tensor:
+    """In memory of its own, writable, as what was read need not be."""
+    return torch.from_numpy(np.array(voxels))
 
 
 def _meta_tensor() -> Callable[..., torch.Tensor] | None:

@@ -11,15 +11,16 @@ import numpy.typing as npt
 
 from synthgen.export.errors import ExportError
 from synthgen.store.check import metadata_damages
-from synthgen.store.codecs import CODECS, decoder
+from synthgen.store.errors import StoreError
 from synthgen.store.layout import Store
 from synthgen.store.manifest import Entry, ShardFile
 from synthgen.store.metadata import ARRAYS
 from synthgen.store.plan import StorePlan
-from synthgen.store.shard import content_digest, read_payload
+from synthgen.store.reading import Reader, reader
+from synthgen.store.shard import content_digest
 
 # Contiguous voxels of a volume, of the array and the volume that are asked for.
-Reader = Callable[[str, int], npt.NDArray[Any]]
+Read = Callable[[str, int], npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Volumes:
     attributes: dict[str, Any]
     dtypes: dict[str, np.dtype[Any]]
     entries: dict[int, list[Entry]]
-    reader: Reader
+    reader: Read
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -59,12 +60,8 @@ class Volumes:
         group: Any = open_group(path)  # of arrays, as stores are
         attributes = dict(group.attrs)
         arrays = {name: group[name] for name in ARRAYS}
-
-        def read(name: str, index: int) -> npt.NDArray[Any]:
-            return np.ascontiguousarray(arrays[name][index])
-
         plan = StorePlan.of_attributes(attributes)
-        return cls(path, plan, attributes, _dtypes(arrays), {}, read)
+        return cls(path, plan, attributes, _dtypes(arrays), {}, reader(group).volume)
 
     @classmethod
     def _built(cls, path: Path) -> Self:
@@ -85,9 +82,8 @@ class Volumes:
             )
         group = zarr.open_group(path, mode="r")
         dtypes = _dtypes({name: group[name] for name in ARRAYS})
-        return cls(
-            path, store.plan, store.attributes, dtypes, entries, _checked(store, entries, dtypes)
-        )
+        read = _checked(reader(group), store, entries)
+        return cls(path, store.plan, store.attributes, dtypes, entries, read)
 
     def entry(self, shard: int) -> Entry:
         """What to tell a watcher of ``shard``: one that was made when read has no size."""
@@ -120,26 +116,22 @@ def _dtypes(arrays: dict[str, Any]) -> dict[str, np.dtype[Any]]:
     return {name: array.dtype for name, array in arrays.items()}
 
 
-def _checked(
-    store: Store, entries: dict[int, list[Entry]], dtypes: dict[str, np.dtype[Any]]
-) -> Reader:
-    """Read the files of a store past zarr, and compare voxels with the manifest."""
-    size = store.plan.shard_size
-    decoders = {name: decoder(codec) for name, codec in CODECS[store.plan.codec].items()}
+def _checked(volumes: Reader, store: Store, entries: dict[int, list[Entry]]) -> Read:
+    """Read, and compare voxels with the manifest."""
 
     def read(name: str, index: int) -> npt.NDArray[Any]:
-        shard, place = divmod(index, size)
-        path = store.shard_path(name, shard)
-        where, mend = f"volume {index}: {path}", f"mend it with: synthgen repair {store.path}"
         try:
-            content = decoders[name](read_payload(path, place, size))
-            voxels = np.frombuffer(content, dtypes[name].newbyteorder("<"))
-        except (ValueError, RuntimeError, OSError) as error:
-            raise ExportError(f"{where} does not decode: {error}; {mend}") from error
+            voxels = volumes.volume(name, index)
+        except StoreError as error:
+            raise ExportError(str(error)) from error
+        shard, place = divmod(index, store.plan.shard_size)
         found = content_digest(voxels)
         known = (entry.files[name].content for entry in entries[shard])
         if not any(digests[8 * place : 8 * place + 8] == found for digests in known):
-            raise ExportError(f"{where} is not as it was committed; {mend}")
+            raise ExportError(
+                f"volume {index}: {store.shard_path(name, shard)} is not as it was committed; "
+                f"mend it with: synthgen repair {store.path}"
+            )
         return voxels
 
     return read

@@ -27,6 +27,7 @@ CACHE_BYTES = 64 * 2**20
 _GROUP = "zarr.json"
 
 Bytes = npt.NDArray[np.uint8]
+Voxels = npt.NDArray[Any]
 
 
 class GeneratedStore(Store):
@@ -63,9 +64,7 @@ class GeneratedStore(Store):
             name: _without_shards(content) for name, content in metadata(self.plan, like).items()
         }
         self._sizes = {"image": int(like.image.nbytes), "label": int(like.label.nbytes)}
-        self._zeros = {
-            name: ".0" * (_axes(self._documents[f"{name}/zarr.json"]) - 1) for name in ARRAYS
-        }
+        self._shapes = {name: _shape(self._documents[f"{name}/zarr.json"]) for name in ARRAYS}
         self._recent = self._new_recent()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -78,6 +77,18 @@ class GeneratedStore(Store):
         plan = self.plan
         return f"GeneratedStore({plan.recipe['name']!r}, seed={plan.seed}, count={plan.count})"
 
+    def volume(self, name: str, index: int) -> Voxels:
+        """Voxels (..., D, H, W) of one array, read-only, made now or remembered.
+
+        Args:
+            index: 0 .. count - 1.
+        """
+        pid, recent = self._recent
+        if pid != os.getpid():
+            # A fork may have copied the lock while another thread held it.
+            self._recent = pid, recent = self._new_recent()
+        return recent.get(index)[name]
+
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
@@ -89,7 +100,7 @@ class GeneratedStore(Store):
                 return None
             name, index = chunk
             # In a thread, so that the chunks of one read are made on all cores.
-            content = (await asyncio.to_thread(self._volume, index))[name]
+            content = _bytes_of(await asyncio.to_thread(self.volume, name, index))
         part = cpu.Buffer.from_array_like(content[_slice(byte_range, len(content))])
         return prototype.buffer.from_buffer(part)
 
@@ -146,7 +157,7 @@ class GeneratedStore(Store):
         yield from (self._chunk_key(name, index) for index in range(self.plan.count))
 
     def _chunk_key(self, name: str, index: int) -> str:
-        return f"{name}/c.{index}{self._zeros[name]}"
+        return f"{name}/c.{index}{'.0' * len(self._shapes[name])}"
 
     def _chunk(self, key: str) -> tuple[str, int] | None:
         """Array and volume of a chunk's key."""
@@ -159,27 +170,25 @@ class GeneratedStore(Store):
         inside = index < self.plan.count and key == self._chunk_key(name, index)
         return (name, index) if inside else None
 
-    def _volume(self, index: int) -> dict[str, Bytes]:
-        pid, recent = self._recent
-        if pid != os.getpid():
-            # A fork may have copied the lock while another thread held it.
-            self._recent = pid, recent = self._new_recent()
-        return recent.get(index)
-
-    def _new_recent(self) -> tuple[int, Recent[dict[str, Bytes]]]:
+    def _new_recent(self) -> tuple[int, Recent[dict[str, Voxels]]]:
         volumes = max(1, CACHE_BYTES // sum(self._sizes.values()))
         return os.getpid(), Recent(self._make, volumes)
 
-    def _make(self, index: int) -> dict[str, Bytes]:
+    def _make(self, index: int) -> dict[str, Voxels]:
         batch = self.generator.numpy(self.generator.batch([index]))
-        return {"image": _bytes_of(batch.image), "label": _bytes_of(batch.label)}
+        volume = {"image": batch.image, "label": batch.label}
+        return {name: _shared(array, self._shapes[name]) for name, array in volume.items()}
 
 
-def _bytes_of(array: npt.NDArray[Any]) -> Bytes:
+def _shared(array: Voxels, shape: tuple[int, ...]) -> Voxels:
     """A view that nobody can write through: it is handed out more than once."""
-    view = array.reshape(-1).view(np.uint8)
+    view = array.reshape(shape)
     view.flags.writeable = False
     return view
+
+
+def _bytes_of(array: Voxels) -> Bytes:
+    return array.reshape(-1).view(np.uint8)
 
 
 def _without_shards(document: bytes) -> bytes:
@@ -193,8 +202,9 @@ def _without_shards(document: bytes) -> bytes:
     return json.dumps(values).encode()
 
 
-def _axes(document: bytes) -> int:
-    return len(json.loads(document)["shape"])
+def _shape(document: bytes) -> tuple[int, ...]:
+    """Of one volume of an array."""
+    return tuple(json.loads(document)["shape"][1:])
 
 
 def _slice(byte_range: ByteRequest | None, size: int) -> slice:

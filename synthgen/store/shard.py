@@ -2,7 +2,7 @@
 
 Written here rather than by zarr, so that volumes are compressed one by one as they are made: zarr
 wants the whole shard in memory and copies it three times on one thread. Tests read it with zarr,
-which takes milliseconds a chunk; what goes through a whole store on all cores reads it here.
+which takes milliseconds a chunk; exports and data sets read it through ``synthgen.store.reading``.
 
 References:
     https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/index.html

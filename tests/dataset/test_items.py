@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,18 @@ def test_normalize(path: Path, arrays: Any) -> None:
     scored = VolumeDataset(path, normalize="zscore")[1]["image"].numpy()
     voxels = arrays["image"][1].astype(np.float64)
     np.testing.assert_allclose(scored, (voxels - voxels.mean()) / voxels.std(), atol=1e-5)
+
+
+@pytest.mark.parametrize("normalize", [None, "unit", "zscore"])
+@pytest.mark.parametrize("patch_size", [None, (4, 5, 6), SHAPE])
+def test_tensors_may_be_written_to(source: Any, normalize: Any, patch_size: Any) -> None:
+    dataset = VolumeDataset(source, normalize=normalize, patch_size=patch_size)
+    expected, item = dataset[2, 0], dataset[2, 0]
+    kept = {name: expected[name].clone() for name in ("image", "label")}
+    for name in kept:
+        item[name] += 1
+        assert torch.equal(expected[name], kept[name])
+        assert torch.equal(dataset[2, 0][name], kept[name])
 
 
 def test_labels_of_many_classes(recipe: Recipe) -> None:
@@ -170,6 +183,28 @@ def test_other_sources(tmp_path: Path) -> None:
         VolumeDataset(tmp_path / "none")
     with pytest.raises(ValueError, match=r"^source: must be a group that synthgen\.open opened"):
         VolumeDataset(zarr.create_group({}))
+
+
+@pytest.mark.parametrize("patch_size", [None, (4, 5, 6)])
+def test_a_group_that_zarr_alone_opens(path: Path, tmp_path: Path, patch_size: Any) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(path, bare, ignore=shutil.ignore_patterns(".synthgen"))
+    for settings in ({"normalize": None}, {"axes": "xyz"}, {"normalize": "zscore"}):
+        found, expected = (
+            VolumeDataset(source, patch_size=patch_size, **settings)  # type: ignore[arg-type]
+            for source in (zarr.open_group(bare, mode="r"), path)
+        )
+        for name in ("image", "label"):
+            assert torch.equal(found[3, 1][name], expected[3, 1][name])
+
+
+def test_a_shard_lost_after_opening(path: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(path, tmp_path / "copied"))
+    dataset = VolumeDataset(copied)
+    (copied / "label" / "c.1.0.0.0").unlink()
+    assert dataset[0]["label"].any()
+    with pytest.raises(StoreError, match=r"c\.1\.0\.0\.0 does not decode: .*synthgen repair"):
+        dataset[4]
 
 
 def test_damaged_and_incomplete_stores(recipe: Recipe, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:De
 
 @contextmanager
 def reading(dataset: VolumeDataset) -> Iterator[None]:
-    """A thread that reads all the time, so that a fork copies zarr's threads and locks at work."""
+    """A thread that reads all the time, so that a fork copies its locks at work."""
     stop = Event()
 
     def read() -> None:
@@ -37,7 +37,7 @@ def reading(dataset: VolumeDataset) -> Iterator[None]:
 
 
 def assert_workers_read(dataset: VolumeDataset, method: str) -> None:
-    expected = [dataset[place] for place in range(COUNT)]  # so that zarr's threads are there
+    expected = [dataset[place] for place in range(COUNT)]
     loader = DataLoader(
         dataset, batch_size=2, num_workers=2, multiprocessing_context=method, timeout=300
     )

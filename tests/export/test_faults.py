@@ -268,6 +268,8 @@ def test_damaged_metadata(copied: Path, tmp_path: Path) -> None:
 def test_a_lost_shard(copied: Path, tmp_path: Path) -> None:
     (copied / "label" / "c.1.0.0.0").unlink()
     refused(copied, tmp_path, "volume 3: .* does not decode: .*No such file .* mend it with")
+    with pytest.raises(ExportError):
+        nifti(copied, tmp_path / "again")
 
 
 def test_a_damaged_shard(copied: Path, tmp_path: Path) -> None:
