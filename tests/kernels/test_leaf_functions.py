@@ -80,7 +80,8 @@ def inputs_of(leaf: Leaf, count: int) -> np.ndarray:
 
 def test_every_device_function_is_fuzzed():
     for header in files("synthgen.kernels").iterdir():
-        if header.name.endswith(".cuh"):
+        # Those of real numbers are held by test_sdf.py, which has a test of this kind.
+        if header.name.endswith(".cuh") and header.name not in ("real.cuh", "sdf.cuh"):
             found = set(re.findall(r"__forceinline__ [\w ]+?(\w+)\(", header.read_text()))
             module = f"synthgen.kernels.{header.name[:-4]}"
             assert found == {leaf.name for leaf in LEAVES if leaf.module.__name__ == module}
