@@ -1,6 +1,6 @@
 """Whether a network can learn a recipe by heart: eight volumes, on which it is also validated.
 
-    python benchmarks/overfit.py RUN [--recipe avs-db] [--network swinunetr] [--steps 800]
+    python benchmarks/overfit.py RUN [--recipe avs-db] [--network unetr] [--steps 3000]
 
 Prints the log; a recipe whose images do not tell its labels stays below a Dice of 0.9.
 """
@@ -25,7 +25,7 @@ class Same(Generated):
 
     def validation(self, ranks: Ranks) -> Iterator[Tensors]:
         batches = self.training(self.first, ranks)
-        return (next(batches)[0] for _ in range(VOLUMES // 2))
+        return (next(batches)[0] for _ in range(VOLUMES // 4))
 
 
 class Print(Observer):
@@ -37,13 +37,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run")
     parser.add_argument("--recipe", default="avs-db")
-    parser.add_argument("--network", default="swinunetr")
-    parser.add_argument("--shape", type=int, nargs=3, default=(64, 32, 32))
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--network", default="unetr")
+    parser.add_argument("--shape", type=int, nargs=3, default=(32, 32, 32))
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
     arguments = parser.parse_args()
     settings = PretrainSettings.of(
         arguments.network, "tiny", shape=tuple(arguments.shape), steps=arguments.steps,
-        volumes=VOLUMES, validation=1, batch_size=2, validate_every=100,
+        volumes=VOLUMES, validation=1, batch_size=4, validate_every=100,
+        learning_rate=arguments.learning_rate,
     )  # fmt: skip
     fabric = Fabric(accelerator="cpu", devices=1)
     fabric.launch()

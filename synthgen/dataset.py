@@ -104,7 +104,8 @@ class VolumeDataset(Dataset[Any]):
         if "recipe" not in group.attrs:
             raise ValueError(f"source: must be a group that synthgen.open opened, got {group!r}")
         self.recipe = Recipe.from_dict(group.attrs["recipe"])
-        self._volumes = _volumes(group, split)
+        self.attributes: dict[str, Any] = dict(group.attrs)
+        self._volumes = _volumes(self.attributes, split)
         self._patches = None if patch_size is None else _Patches(self.recipe, patch_size, seed)
         self._reader = reader(group)
         self._normalize, self._axes, self._transform = normalize, axes, transform
@@ -217,8 +218,7 @@ class _Patches:
         return z, y, x
 
 
-def _volumes(group: zarr.Group, split: Split | None) -> range:
-    attributes: Any = group.attrs
+def _volumes(attributes: dict[str, Any], split: Split | None) -> range:
     if split is None:
         return range(attributes["count"])
     volumes = range(*attributes["splits"][split])

@@ -51,6 +51,7 @@ class Card(BaseModel):
     Attributes:
         format: version of the meaning of checkpoints.
         recipe, recipe_digest, seed: which determine the volumes; the recipe as plain values.
+        source: whether volumes were generated or read from a store, and which of them.
         step: optimizer steps done.
         next_sample: number of the first sample that no step has seen.
         network, arguments: of ``build_network``.
@@ -72,6 +73,7 @@ class Card(BaseModel):
     recipe: _Json
     recipe_digest: str
     seed: _Count
+    source: _Json
     step: _Count
     next_sample: _Count
     network: str

@@ -1,5 +1,6 @@
 """Where a run's volumes come from: made as it trains, or read from a store."""
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -38,10 +39,14 @@ class Volumes(Protocol):
 
     Attributes:
         recipe: of the input's shape where volumes are generated, else of the store.
+        seed: of the volumes.
+        source: what else tells these volumes from others; plain values.
         first: the first sample of a new run.
     """
 
     recipe: Recipe
+    seed: int
+    source: dict[str, Any]
     first: int
 
     def training(self, first: int, ranks: Ranks) -> Iterator[tuple[Tensors, int]]:
@@ -62,6 +67,7 @@ class Generated:
 
     def __init__(self, recipe: Recipe, settings: PretrainSettings) -> None:
         self.recipe = recipe.at_shape(settings.shape)
+        self.seed, self.source = settings.seed, {"kind": "generated"}
         self._settings = settings
         held_out, volumes = settings.validation, settings.volumes
         self._indices = None if volumes is None else range(held_out, held_out + volumes)
@@ -73,9 +79,13 @@ class Generated:
             ranks, indices=self._indices, shuffle=self._indices is not None, start=first,
             rank=ranks.rank, world_size=ranks.world_size,
         )  # fmt: skip
-        while True:
-            for batch in feed:
-                yield batch, feed.state_dict()["next_sample"]
+
+        def batches() -> Iterator[tuple[Tensors, int]]:
+            while True:
+                for batch in feed:
+                    yield batch, feed.state_dict()["next_sample"]
+
+        return batches()
 
     def validation(self, ranks: Ranks) -> Iterator[Tensors]:
         share = range(ranks.rank, self._settings.validation, ranks.world_size)
@@ -97,24 +107,26 @@ class Stored:
 
     Raises:
         StoreError: there is none, or it is damaged or incomplete.
-        ValueError: it holds too few volumes, or too small ones.
+        ValueError: it holds no volumes out, or too small ones; or a set of them was asked for.
     """
 
     first = 0
 
     def __init__(self, path: str | Path, settings: PretrainSettings) -> None:
+        if settings.volumes is not None:
+            raise ValueError(f"volumes: a store has its own, got {settings.volumes}")
         self._settings = settings
         opened = partial(
             VolumeDataset, path, normalize=settings.normalize, seed=settings.seed,
             patch_size=settings.shape, transform=_plain,
         )  # fmt: skip
         self._training, self._validation = opened(split="training"), opened(split="validation")
-        self.recipe = self._training.recipe
-        count = len(self._validation)
-        if count < settings.validation:
-            raise ValueError(
-                f"validation: the store holds {count} volumes out, got {settings.validation}"
-            )
+        self.recipe, self.seed = self._training.recipe, self._training.attributes["seed"]
+        self.source = {
+            "kind": "store",
+            "count": self._training.attributes["count"],
+            "splits": self._training.attributes["splits"],
+        }
 
     def training(self, first: int, ranks: Ranks) -> Iterator[tuple[Tensors, int]]:
         settings, share = self._settings, ranks.share(self._settings.batch_size)
@@ -125,6 +137,7 @@ class Stored:
             batch_sampler=SampleBatches(samples, share, first),
             num_workers=workers,
             pin_memory=ranks.device.type == "cuda",
+            worker_init_fn=_ignore_interrupts,
             # Forked processes cannot use the CUDA context of this one.
             multiprocessing_context="spawn" if workers else None,
         )
@@ -132,11 +145,17 @@ class Stored:
             yield _on(batch, ranks.device), first + number * share.step
 
     def validation(self, ranks: Ranks) -> Iterator[Tensors]:
-        mine = range(ranks.rank, self._settings.validation, ranks.world_size)
+        count = min(self._settings.validation, len(self._validation))
+        mine = range(ranks.rank, count, ranks.world_size)
         size = self._settings.batch_size
         for start in range(0, len(mine), size):
             items = [self._validation[Sample(place, 0)] for place in mine[start : start + size]]
             yield _on(default_collate(items), ranks.device)
+
+
+def _ignore_interrupts(worker: int) -> None:
+    """Ctrl-C reaches all processes of a terminal; the run still needs batches to end a step."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _plain(item: dict[str, Any]) -> dict[str, Any]:

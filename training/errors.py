@@ -1,4 +1,4 @@
-"""What checkpoints refuse."""
+"""What checkpoints refuse, and what ends a run."""
 
 
 class CheckpointError(ValueError):

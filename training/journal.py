@@ -54,8 +54,13 @@ def _line(record: dict[str, Any]) -> bytes:
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
-    """What was recorded; a last line that a crash tore is dropped."""
-    if not path.is_file():
-        return []
-    whole, _, _ = path.read_bytes().rpartition(b"\n")
-    return [json.loads(line) for line in whole.splitlines()]
+    """What was recorded, less lines that a crash tore."""
+    lines = path.read_bytes().splitlines() if path.is_file() else []
+    return [record for record in map(_record, lines) if record]
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(line))
+    except (ValueError, TypeError):
+        return None

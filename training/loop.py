@@ -1,6 +1,6 @@
 """The training loop: a network, volumes, and a folder that it can always go on from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from math import cos, isfinite, pi
@@ -13,13 +13,12 @@ from lightning_fabric import Fabric
 from monai.losses.dice import DiceCELoss, DiceLoss
 
 from synthgen.kernels.streams import Stream
-from synthgen.recipe import Recipe
 from synthgen.rng import random_words
 from synthgen.training.augment import augmented
 from synthgen.training.checkpoint import FOLDER, Card, Loaded, latest, load, prune, save
 from synthgen.training.clock import Clock
 from synthgen.training.data import Ranks, Tensors, Volumes
-from synthgen.training.errors import TrainingError
+from synthgen.training.errors import CheckpointError, TrainingError
 from synthgen.training.journal import CURVES, LOG, Journal
 from synthgen.training.metrics import dice_sum
 from synthgen.training.networks import build_network, network_arguments
@@ -55,7 +54,7 @@ def train(
         CheckpointError: a checkpoint is damaged, or the disk refuses one.
     """
     start, run = perf_counter(), Path(run)
-    resumed = _resumed(run, volumes.recipe, settings)
+    resumed = _resumed(run, volumes, settings)
     fabric.barrier()  # before the first rank writes, all have looked
     loop = _Loop(run, volumes, settings, fabric, observer or Observer(), resumed)
     with _memory_errors_explained(loop):
@@ -80,7 +79,7 @@ class _Loop:
         settings: PretrainSettings,
         fabric: Fabric,
         observer: Observer,
-        resumed: Loaded | None,
+        resumed: tuple[Path, Loaded] | None,
     ) -> None:
         self._run, self._volumes, self._settings = run, volumes, settings
         self._fabric, self._observer = fabric, observer
@@ -94,8 +93,8 @@ class _Loop:
         self._losses: list[torch.Tensor] = []
         self.step, self._next = 0, volumes.first
         self.dice: float | None = None
-        self.checkpoint = latest(run) or run  # of the first rank, none is saved yet
-        self._set_up(resumed)
+        self.checkpoint = resumed[0] if resumed else run  # on other ranks, too
+        self._set_up(resumed[1] if resumed else None)
         self._journal = Journal(run, self.step) if fabric.is_global_zero else None
 
     def _set_up(self, resumed: Loaded | None) -> None:
@@ -118,11 +117,11 @@ class _Loop:
     def go(self) -> None:
         """Steps until all are done, or the observer asks to stop."""
         settings, stopped = self._settings, False
+        batches = self._volumes.training(self._next, self._ranks)
         if self.step == 0:
             self._save()  # says what the folder is for, and whether the disk takes checkpoints
         if self.step < settings.steps:
             self._tell_start()
-        batches = self._volumes.training(self._next, self._ranks)
         while self.step < settings.steps and not stopped:
             self._take_step(batches)
             stopped = self._stopped()
@@ -174,19 +173,24 @@ class _Loop:
 
     def _backward(self, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         if self.step == 0:
-            self._check_labels(label)
+            self._check_labels((label >= self._classes).sum())
         if self._settings.augment:
             image, label = augmented(image, label)
         loss: torch.Tensor = self._criterion(self._net(image), label)
         self._fabric.backward(loss / self._settings.accumulate)
         return loss.detach()
 
-    def _check_labels(self, label: torch.Tensor) -> None:
-        high = int(label.max())
-        if high >= self._classes:
+    def _check_labels(self, wrong: torch.Tensor) -> None:
+        """Raise TrainingError, on all ranks, if one of them saw labels without a channel.
+
+        Args:
+            wrong: number of their voxels, of this rank.
+        """
+        voxels = int(self._sum(wrong.double()))
+        if voxels:
             raise TrainingError(
-                f"label: the recipe has classes 0..{self._classes - 1}, a volume holds {high}; "
-                "the store is not of its recipe"
+                f"label: the recipe has classes 0..{self._classes - 1}, {voxels} voxels have "
+                "others; the store is not of its recipe"
             )
 
     def _log(self) -> None:
@@ -196,8 +200,8 @@ class _Loop:
         for step, loss in enumerate(losses, self.step - len(losses) + 1):
             if not isfinite(loss):
                 raise TrainingError(
-                    f"loss: is {loss} at step {step}; lower --learning-rate, or use --precision "
-                    f"32-true; the last good checkpoint is {self.checkpoint}"
+                    f"loss: is {loss} at step {step}; in another folder, lower --learning-rate, "
+                    f"or use --precision 32-true; the last good checkpoint is {self.checkpoint}"
                 )
         seconds, waited = self._clock.read()
         self._record(
@@ -209,14 +213,18 @@ class _Loop:
 
     @torch.no_grad()
     def _validate(self) -> None:
-        self._net.eval()
-        sums = torch.zeros(4, dtype=torch.float64)
+        # The network itself: its DDP wrapper would wait for ranks that have no volumes left.
+        net = self._net.module.eval()
+        sums, wrong = torch.zeros(4, dtype=torch.float64), torch.zeros(())
         for batch in self._volumes.validation(self._ranks):
-            self._check_labels(batch["label"])
-            prediction = self._net(batch["image"]).argmax(1, keepdim=True)
-            parts = dice_sum(prediction, batch["label"], self._classes)
+            with self._fabric.autocast():
+                prediction = net(batch["image"]).argmax(1, keepdim=True)
+            label = batch["label"].clamp_max(self._classes - 1)
+            wrong += (label != batch["label"]).sum().cpu()
+            parts = dice_sum(prediction, label, self._classes)
             sums += torch.stack([part.double().cpu() for part in parts])
-        self._net.train()
+        net.train()
+        self._check_labels(wrong)
         dice, present, absent, invented = self._sum(sums).tolist()
         self.dice = dice / present if present else None
         self._record(
@@ -234,22 +242,41 @@ class _Loop:
             self._observer.recorded(record)
 
     def _save(self) -> None:
-        weights, optimizer = self._net.state_dict(), self._optimizer.state_dict()
+        weights = self._net.state_dict()
+        if not all(tensor.isfinite().all() for tensor in weights.values()):
+            raise TrainingError(
+                f"weights: not finite after step {self.step}; in another folder, lower "
+                "--learning-rate, or use --precision 32-true; the last good checkpoint is "
+                f"{self.checkpoint}"
+            )
+        failed = self._saved(weights) if self._fabric.is_global_zero else None
+        if self._sum(torch.tensor(float(failed is not None))):
+            raise failed or TrainingError("checkpoint: the first rank could not save it")
+        self._clock.read()
+
+    def _saved(self, weights: dict[str, torch.Tensor]) -> CheckpointError | None:
+        """What kept the first rank from saving, of which all have to know."""
         scaler = self._fabric.strategy.precision.state_dict()
-        if self._fabric.is_global_zero:
+        try:
             self.checkpoint = save(
-                self._run, self._card(), weights, optimizer, scaler_state=scaler or None
+                self._run,
+                self._card(),
+                weights,
+                self._optimizer.state_dict(),
+                scaler_state=scaler or None,
             )
             prune(self._run, KEPT)
-        self._fabric.barrier()
-        self._clock.read()
+        except CheckpointError as error:
+            return error
+        return None
 
     def _card(self) -> Card:
         recipe, settings = self._volumes.recipe, self._settings
         return Card(
             recipe=recipe.to_dict(),
             recipe_digest=recipe.digest(),
-            seed=settings.seed,
+            seed=self._volumes.seed,
+            source=self._volumes.source,
             step=self.step,
             next_sample=self._next,
             network=settings.network,
@@ -294,22 +321,41 @@ def learning_rate(step: int, settings: PretrainSettings) -> float:
     return settings.learning_rate * 0.5 * (1 + cos(pi * done))
 
 
-def _resumed(run: Path, recipe: Recipe, settings: PretrainSettings) -> Loaded | None:
-    """The newest checkpoint in the folder ``run``; None if it is new."""
+def _resumed(run: Path, volumes: Volumes, settings: PretrainSettings) -> tuple[Path, Loaded] | None:
+    """The newest checkpoint in the folder ``run``; None if it is new, or did no step yet."""
     newest = latest(run)
     if newest is None:
         if run.is_dir() and any(path.name not in _OURS for path in run.iterdir()):
             raise TrainingError(f"{run}: is not empty, and no run; choose another folder")
+        if any((run / FOLDER).glob("step_*")):
+            raise TrainingError(f"{run}: none of its checkpoints is whole; choose another folder")
         return None
     loaded = load(newest)
-    differences = PretrainSettings.model_validate(loaded.card.settings).differences(settings)
-    if loaded.card.recipe_digest != recipe.digest():
-        there, asked = loaded.card.recipe, recipe.to_dict()
-        changed = [key for key in asked if there.get(key) != asked[key]]
-        differences.append(f"the recipe differs in {', '.join(changed)}")
+    differences = _differences(loaded.card, volumes, settings)
+    if differences and loaded.card.step == 0:
+        return None  # as when memory did not suffice for the first step
     if differences:
         raise TrainingError(f"{run}: another run is there: {'; '.join(differences)}")
-    return loaded
+    return newest, loaded
+
+
+def _differences(card: Card, volumes: Volumes, settings: PretrainSettings) -> list[str]:
+    """What tells the run of ``card`` from the one that is asked for."""
+    found = PretrainSettings.read(card.settings).differences(settings)
+    there, asked = card.recipe, volumes.recipe.to_dict()
+    if card.recipe_digest != volumes.recipe.digest():
+        changed = [key for key in asked if there.get(key) != asked[key]]
+        found.append(f"the recipe differs in {', '.join(changed)}")
+    if (card.seed, card.source) != (volumes.seed, volumes.source):
+        there_from, asked_from = (_told(made.seed, made.source) for made in (card, volumes))
+        found.append(f"volumes are {there_from} there, {asked_from} asked")
+    return found
+
+
+def _told(seed: int, source: Mapping[str, Any]) -> str:
+    """Such as: store, count 100, seed 7."""
+    values = [f"{key} {value}" for key, value in source.items() if key != "kind"]
+    return ", ".join([str(source["kind"]), *values, f"seed {seed}"])
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What determines a pre-training run, besides its volumes."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -52,7 +53,7 @@ class PretrainSettings(BaseModel):
         precision: of Lightning Fabric.
         augment: flips, turns by 90 degrees and changes of intensity, after rendering.
         volumes: size of the set that is gone through again and again; None: no volume comes twice.
-        validation: volumes held out.
+        validation: volumes held out; of a store, the first of those it lists, at most so many.
         validate_every, checkpoint_every: steps; both are also done after the last one.
         seed: of volumes, of their order, of weights and of augmentation.
     """
@@ -86,7 +87,7 @@ class PretrainSettings(BaseModel):
 
     @classmethod
     def of(cls, network: str, preset: str, **changes: Any) -> Self:
-        """The preset's settings with ``changes``, of which None is none.
+        """The preset's settings with ``changes``.
 
         Raises:
             ValueError: naming the setting, the rule and the value.
@@ -97,8 +98,13 @@ class PretrainSettings(BaseModel):
             "network": network,
             "preset": preset,
             **(tiny if preset == "tiny" else _PUBLISHED),
-            **{name: value for name, value in changes.items() if value is not None},
+            **changes,
         }
+        return cls.read(values)
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """All settings from plain values; raises ValueError as ``of`` does."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:

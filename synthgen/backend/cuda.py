@@ -1,6 +1,7 @@
 """CUDA backend: CuPy raw kernels and the Numba placement. Marshals and launches; no arithmetic."""
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import cupy
@@ -33,7 +34,8 @@ class CudaBackend:
         if not cupy.is_available():
             raise RuntimeError("no CUDA device")
         self.plan = plan
-        self._tables = constants(plan, cupy.asarray)
+        # Whichever stream is first to read them, they are there.
+        self._tables = constants(plan, partial(cupy.asarray, blocking=True))
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
         return cupy.empty(shape, dtype)

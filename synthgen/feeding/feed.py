@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import torch
 
 CUDA_VOLUMES = 32  # made at once, so that small batches fill the device
-START_HIGH = 2**63  # torch's index type
+INDEX_HIGH = 2**63  # torch's index type
 
 Tensors = dict[str, "torch.Tensor"]
 
@@ -48,9 +48,9 @@ class Feed:
     kept: ``image`` (B, C, D, H, W), ``label`` (B, T, D, H, W), 0 = background, uint8 or (above 255
     classes) int32, T label maps, one a task; ``index`` (B,) int64 volume indices, on the host.
 
-    On CUDA, kernels write into torch's memory on a side stream, one chunk of batches ahead; on the
-    CPU a thread makes them. Without ``indices`` there is no end; with them an iteration is one
-    pass. Iterating again goes on where the last iteration stopped.
+    On CUDA, kernels write into torch's memory on a side stream, one chunk of batches ahead (one
+    device a process); on the CPU a thread makes them. Without ``indices`` there is no end; with
+    them an iteration is one pass. Iterating again goes on where the last iteration stopped.
 
     Args:
         recipe: a recipe, the name of a built-in one, or the path of a YAML file.
@@ -92,6 +92,9 @@ class Feed:
     ) -> None:
         require_torch()
         check_options(normalize, axes)
+        if indices is not None and len(indices):
+            _require_index(min(indices), "indices")
+            _require_index(max(indices), "indices")
         self.samples = Samples(indices, shuffle, seed)
         self.share = Share(batch_size, rank, world_size)
         self._drop_last = drop_last
@@ -119,10 +122,8 @@ class Feed:
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on from ``next_sample``, whatever batch and world size it was reached with."""
-        start = state["next_sample"]
-        if not 0 <= start < START_HIGH:
-            raise ValueError(f"start: must lie in 0..2^63 - 1, got {start}")
-        self._next = start
+        _require_index(state["next_sample"], "start")
+        self._next = state["next_sample"]
 
     def __len__(self) -> int:
         """Steps of a whole pass; raises TypeError without end."""
@@ -133,14 +134,13 @@ class Feed:
 
     def __iter__(self) -> Iterator[Tensors]:
         count = self.samples.count
-        for chunk in self._ahead(self._chunks(self._next)):
-            for made in chunk:
-                self._next = made.next_sample
-                yield made.batch
+        for made in self._ahead(self._chunks(self._next)):
+            self._next = made.next_sample
+            yield made.batch
         if count is not None:  # what drop_last left out is behind us too
             self._next = -(-self._next // count) * count
 
-    def _ahead(self, chunks: Iterator[list[_Made]]) -> Iterator[list[_Made]]:
+    def _ahead(self, chunks: Iterator[list[_Made]]) -> Iterator[_Made]:
         if self.device.type == "cpu":
             return in_thread(chunks)
         import torch
@@ -211,8 +211,13 @@ class Feed:
         }
 
 
-def _device_tensors(chunk: list[_Made]) -> "Iterator[torch.Tensor]":
-    return (made.batch[name] for made in chunk for name in ("image", "label"))
+def _require_index(value: int, name: str) -> None:
+    if not 0 <= value < INDEX_HIGH:
+        raise ValueError(f"{name}: must lie in 0..2^63 - 1, got {value}")
+
+
+def _device_tensors(made: _Made) -> "Iterator[torch.Tensor]":
+    return (made.batch[name] for name in ("image", "label"))
 
 
 def _device(device: "str | torch.device") -> "torch.device":

@@ -44,7 +44,7 @@ class FakeEvent:
         self.cuda = cuda
 
     def record(self, stream):
-        self.after = self.cuda.log[-1]
+        self.after = self.cuda.log[-1] if self.cuda.log else None
         self.cuda.log.append(f"event on {stream.name}")
 
 
@@ -62,7 +62,7 @@ def test_the_consumer_waits_for_what_it_gets_and_for_nothing_else():
     def items():
         for number in range(2):
             cuda.log.append(f"make {number} on {cuda.current.name}")
-            yield FakeTensor(cuda, f"tensor {number}")
+            yield [FakeTensor(cuda, f"tensor {number}{part}") for part in "ab"[: 2 - number]]
 
     for tensor in on_side_stream(items(), lambda item: [item], cuda, "cuda:3"):
         cuda.log.append(f"train on {tensor.name}")
@@ -74,12 +74,15 @@ def test_the_consumer_waits_for_what_it_gets_and_for_nothing_else():
         "make 1 on side of cuda:3",
         "event on side of cuda:3",
         "main waits for make 0 on side of cuda:3",
-        "tensor 0 used on main",
-        "train on tensor 0",
+        "tensor 0a used on main",
+        "train on tensor 0a",
+        "main waits for make 0 on side of cuda:3",
+        "tensor 0b used on main",
+        "train on tensor 0b",
         "event on side of cuda:3",
         "main waits for make 1 on side of cuda:3",
-        "tensor 1 used on main",
-        "train on tensor 1",
+        "tensor 1a used on main",
+        "train on tensor 1a",
     ]
 
 
@@ -91,30 +94,35 @@ def test_a_thread_makes_items_while_one_is_used():
             made.append((number, threading.current_thread().name))
             if number == AHEAD:
                 may_go_on.set()
-            yield number
+            yield [number, -number]
 
     with_ahead = in_thread(items())
     assert next(with_ahead) == 0
     assert may_go_on.wait(5), "nothing was made while item 0 was in use"
-    assert [0, *with_ahead] == [0, 1, 2, 3, 4]
+    assert list(with_ahead) == [0, 1, -1, 2, -2, 3, -3, 4, -4]
     assert all(thread.startswith("synthgen-feed") for _, thread in made)
 
 
-def test_an_error_is_raised_in_its_item_s_place():
-    def items():
-        yield 0
-        raise MemoryError("too large")
+def failing():
+    yield [0]
+    raise MemoryError("too large")
 
-    with_ahead = in_thread(items())
-    assert next(with_ahead) == 0
+
+@pytest.mark.parametrize("ahead", [
+    in_thread,
+    lambda chunks: on_side_stream(chunks, lambda item: [], FakeCuda(), "cuda:0"),
+], ids=["thread", "stream"])  # fmt: skip
+def test_an_error_is_raised_in_its_item_s_place(ahead):
+    made = ahead(failing())
+    assert next(made) == 0
     with pytest.raises(MemoryError, match="too large"):
-        next(with_ahead)
+        next(made)
 
 
 def test_closing_early_ends_the_thread():
     def items():
         while True:
-            yield 0
+            yield [0]
 
     with_ahead = in_thread(items())
     next(with_ahead)

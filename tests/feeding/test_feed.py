@@ -150,6 +150,8 @@ def test_the_last_batch_may_be_smaller(recipe):
     ({"indices": range(3), "batch_size": 4}, "3 volumes make no full step of 4"),
     ({"shuffle": True}, "shuffle: needs a finite set"),
     ({"indices": range(3), "world_size": 2, "drop_last": False}, "drop_last: must be true"),
+    ({"indices": [3, -1]}, "indices: must lie in 0..2\\^63 - 1, got -1"),
+    ({"indices": [2**63]}, "indices: must lie in 0..2\\^63 - 1, got 9223372036854775808"),
     ({"recipe": "nothing"}, "nothing"),
 ])  # fmt: skip
 def test_bad_arguments_are_refused_at_once(recipe, changes, rule):

@@ -18,6 +18,7 @@ def card_of(step: int, **changes: Any) -> Card:
         "recipe": {"name": "mine", "placement": {"kind": "overlap", "ratio": 0.1}},
         "recipe_digest": "d" * 64,
         "seed": 2**64 - 1,
+        "source": {"kind": "generated"},
         "step": step,
         "next_sample": 8 * step,
         "network": "swinunetr",

@@ -69,6 +69,11 @@ def test_a_store_is_split_as_it_says(store):
     assert following == 14
 
 
+def test_a_store_may_hold_out_fewer_than_are_asked_for(store):
+    volumes = Stored(store, settings_of(validation=16))
+    assert indices(volumes.validation(ALONE)) == [7, 8, 9]
+
+
 def test_a_store_s_patches_are_those_of_their_sample(store):
     settings = settings_of(validation=3, batch_size=2)
     volumes = Stored(store, settings)
@@ -86,8 +91,8 @@ def test_a_store_s_patches_are_those_of_their_sample(store):
 
 
 def test_stores_that_do_not_do(store, tmp_path):
-    with pytest.raises(ValueError, match="validation: the store holds 3 volumes out, got 4"):
-        Stored(store, settings_of(validation=4))
+    with pytest.raises(ValueError, match="volumes: a store has its own, got 4"):
+        Stored(store, settings_of(volumes=4))
     with pytest.raises(ValueError, match="patch_size"):
         Stored(store, settings_of(shape=(32, 32, 16)))
     with pytest.raises(StoreError, match="nowhere"):

@@ -12,8 +12,8 @@ import torch
 from synthgen.training.checkpoint import load
 from synthgen.training.data import Generated
 from synthgen.training.errors import TrainingError
-from synthgen.training.journal import CURVES, LOG
-from synthgen.training.loop import learning_rate
+from synthgen.training.journal import CURVES, LOG, Journal
+from synthgen.training.loop import _Loop, learning_rate
 from synthgen.training.networks import build_network
 from synthgen.training.observer import Observer
 from tests.training.runs import StopsAt, settings_of, small_recipe, trained
@@ -132,6 +132,25 @@ def test_resuming_with_another_recipe_is_refused(whole):
         trained(whole[0], settings, volumes=other)
 
 
+def test_no_whole_checkpoint_is_no_new_run(tmp_path):
+    run = tmp_path / "run"
+    trained(run, settings_of(steps=3))
+    for path in (run / "checkpoints").rglob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-1])
+    with (
+        pytest.warns(UserWarning, match="checkpoint skipped"),
+        pytest.raises(TrainingError, match="none of its checkpoints is whole"),
+    ):
+        trained(run, settings_of(steps=3))
+    assert records(run), "the log is as it was"
+
+
+def test_a_log_that_a_crash_damaged_is_mended(tmp_path):
+    (tmp_path / LOG).write_bytes(b'{"step": 1, "loss": 2}\n\0\0\0\n{"step": 3, "loss": 1}\n{"step')
+    Journal(tmp_path, 3).add(step=4, loss=0.5)
+    assert [record["step"] for record in records(tmp_path)] == [1, 3, 4]
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(TrainingError, match="is not empty, and no run"):
@@ -139,10 +158,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
-    class Tells(Observer):
-        """Poisons the images of step 5 on."""
-
     class Poisoned(Generated):
+        """Its images are nan from step 5 on."""
+
         def training(self, first, ranks):
             for number, (batch, following) in enumerate(super().training(first, ranks)):
                 if number >= 4:
@@ -158,6 +176,23 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     assert trained(tmp_path / "run", settings).finished
 
 
+def test_a_gradient_that_is_no_number_is_not_saved(tmp_path, monkeypatch):
+    backward = _Loop._backward
+
+    def poisoned(loop, image, label):
+        loss = backward(loop, image, label)
+        if loop.step == 5:  # the sixth step, after which there is a checkpoint
+            next(loop._net.parameters()).grad[:] = torch.nan
+        return loss
+
+    monkeypatch.setattr(_Loop, "_backward", poisoned)
+    with pytest.raises(TrainingError, match="weights: not finite after step 6") as error:
+        trained(tmp_path / "run", settings_of())
+    assert str(error.value).endswith("step_00000003")
+    monkeypatch.undo()
+    assert trained(tmp_path / "run", settings_of()).finished
+
+
 @pytest.mark.parametrize("error", [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
     RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
@@ -170,6 +205,8 @@ def test_lack_of_memory_names_the_option(tmp_path, monkeypatch, error):
     monkeypatch.setattr("synthgen.training.loop._Loop._backward", backward)
     with pytest.raises(TrainingError, match="out of memory at step 0: lower --batch-size"):
         trained(tmp_path / "run", settings_of())
+    monkeypatch.undo()
+    assert trained(tmp_path / "run", settings_of(batch_size=1, accumulate=2, steps=1)).finished
 
 
 def test_other_runtime_errors_are_as_they_were(tmp_path, monkeypatch):
@@ -188,8 +225,18 @@ def test_a_label_without_a_channel_is_refused(tmp_path):
                 batch["label"][0, 0, 0, 0, 0] = 200
                 yield batch, following
 
+        def validation(self, ranks):
+            for batch in super().validation(ranks):
+                batch["label"][0, 0, 0, 0, :3] = 200
+                yield batch
+
+    class WrongLater(Wrong):
+        training = Generated.training
+
     settings = settings_of()
-    with pytest.raises(TrainingError, match=r"label: the recipe has classes 0\.\.4, .* holds 200"):
+    with pytest.raises(TrainingError, match=r"6 voxels have others"):
+        trained(tmp_path / "later", settings, volumes=WrongLater(small_recipe(), settings))
+    with pytest.raises(TrainingError, match=r"label: the recipe has classes 0\.\.4, 1 voxels"):
         trained(tmp_path / "run", settings, volumes=Wrong(small_recipe(), settings))
 
 

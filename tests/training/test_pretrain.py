@@ -13,7 +13,7 @@ import torch
 import synthgen.training
 from synthgen.store import build
 from synthgen.training.checkpoint import load
-from tests.training.runs import small_recipe
+from tests.training.runs import StopsAt, small_recipe
 
 SMALL = ["--network", "unetr", "--shape", "16", "32", "16", "--validation", "2", "--warmup", "2",
          "--device", "cpu"]  # fmt: skip
@@ -29,18 +29,27 @@ def recipe(tmp_path_factory):
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     out = tmp_path_factory.mktemp("store") / "store"
-    build(small_recipe().at_shape((16, 32, 16)), out, count=6, validation=0.4, device="cpu")
+    build(small_recipe().at_shape((16, 32, 16)), out, count=6, validation=0.4, seed=3,
+          device="cpu")  # fmt: skip
     return str(out)
 
 
-def start(*arguments):
+def start(*arguments, **options):
     return subprocess.Popen(
         [sys.executable, "-m", "synthgen", "pretrain", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        **options,
     )
+
+
+def wait_for_log(run):
+    until = time.monotonic() + 120
+    while not ((run / "log.jsonl").exists() and (run / "log.jsonl").read_text()):
+        assert time.monotonic() < until, "no step was logged"
+        time.sleep(0.05)
 
 
 def pretrain(*arguments):
@@ -70,10 +79,7 @@ def test_a_run_from_the_command_line(recipe, tmp_path):
 def test_a_signal_saves_and_the_same_command_goes_on(recipe, tmp_path):
     arguments = [tmp_path / "run", "--recipe", recipe, *SMALL, "--steps", 60]
     process = start(*arguments)
-    log = tmp_path / "run" / "log.jsonl"
-    until = time.monotonic() + 120
-    while not (log.exists() and log.read_text()) and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_for_log(tmp_path / "run")
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
@@ -98,12 +104,55 @@ def test_two_ranks_train_as_one_with_batches_twice_as_large(recipe, tmp_path):
     assert_close(two.weights, one.weights)
 
 
-def test_a_store_is_trained_on(store, tmp_path):
-    done = synthgen.training.pretrain(
-        tmp_path / "run", store=store, network="unetr", device="cpu", shape=(16, 32, 16), steps=2,
-        validation=2,
+def on_store(run, store, observer=None, **changes):
+    return synthgen.training.pretrain(
+        run, store=store, network="unetr", device="cpu", shape=(16, 32, 16), steps=4,
+        validation=2, observer=observer, **changes,
     )  # fmt: skip
-    assert load(done.checkpoint).card.recipe["name"] == "avs-db-16"
+
+
+def test_a_run_on_a_store_goes_on_to_the_same_weights(store, tmp_path):
+    whole = load(on_store(tmp_path / "whole", store).checkpoint)
+    assert not on_store(tmp_path / "run", store, StopsAt(2)).finished
+    resumed = load(on_store(tmp_path / "run", store).checkpoint)
+    assert all(torch.equal(resumed.weights[key], whole.weights[key]) for key in whole.weights)
+    assert resumed.card.seed == 3
+    assert resumed.card.source == {
+        "kind": "store", "count": 6, "splits": {"training": [0, 4], "validation": [4, 6]},
+    }  # fmt: skip
+
+
+def test_other_volumes_are_refused(store, recipe, tmp_path):
+    on_store(tmp_path / "run", store, StopsAt(1))
+    other = tmp_path / "other"
+    build(small_recipe().at_shape((16, 32, 16)), other, count=6, validation=0.4, seed=4,
+          device="cpu")  # fmt: skip
+    with pytest.raises(synthgen.training.TrainingError, match=r"seed 3 there, .* seed 4 asked"):
+        on_store(tmp_path / "run", str(other))
+    with pytest.raises(synthgen.training.TrainingError, match="there, generated, seed 0 asked"):
+        on_store(tmp_path / "run", None, recipe=recipe)
+
+
+def test_ctrl_c_on_a_terminal_saves_though_workers_hear_it_too(store, tmp_path):
+    arguments = [tmp_path / "run", "--store", store, *SMALL, "--steps", 10_000]
+    process = start(*arguments, start_new_session=True)
+    wait_for_log(tmp_path / "run")
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGINT, err
+    assert "stopped by SIGINT" in err
+
+
+@pytest.mark.slow
+def test_ranks_without_volumes_to_validate_with_wait_for_none(recipe, tmp_path):
+    """SwinUNETR has buffers, which DDP's wrapper would synchronise at each forward pass."""
+    code, out, err = pretrain(
+        tmp_path / "run", "--recipe", recipe, "--network", "swinunetr", "--shape", 64, 32, 32,
+        "--validation", 1, "--validate-every", 1, "--steps", 2, "--batch-size", 1,
+        "--accumulate", 2, "--device", "cpu", "--devices", 2,
+    )  # fmt: skip
+    assert code == 0, err
+    assert "step 2, mean foreground Dice" in out
 
 
 @pytest.mark.parametrize(("arguments", "rule"), [
