@@ -14,6 +14,7 @@ import pytest
 
 from synthgen.engine import Generator
 from synthgen.feeding import Feed
+from synthgen.feeding.ahead import AHEAD
 from synthgen.recipe import load_recipe
 
 torch = pytest.importorskip("torch")
@@ -34,8 +35,8 @@ def seconds(work, device):
     return perf_counter() - start
 
 
-def beside(benchmark, device, work, other, rounds):
-    """Time ``work`` with ``other`` between, and note their ratio."""
+def beside(benchmark, device, work, other, rounds, before=lambda: None):
+    """Time ``work`` with ``other`` between, and note their ratio; ``before`` is not timed."""
     others = []
 
     def timed():
@@ -44,6 +45,7 @@ def beside(benchmark, device, work, other, rounds):
 
     def between():
         others.append(seconds(other, device))
+        before()
 
     benchmark.pedantic(timed, setup=between, rounds=rounds, warmup_rounds=2)
     if benchmark.stats is not None:
@@ -66,12 +68,16 @@ def bench_feed(benchmark, request, device, batch_size, normalize):
             buffers.index[:] += batch_size
             generator.fill(buffers)
 
-    def fed():
-        for _ in islice(feed, BATCHES):
+    def fed(batches=BATCHES):
+        for _ in islice(feed, batches):
             pass
 
+    def drained():
+        """What was made while the engine was timed would cost the feed nothing."""
+        fed(AHEAD + 2)
+
     benchmark.extra_info.update(volumes=BATCHES * batch_size, device=device)
-    beside(benchmark, device, fed, engine, rounds=15)
+    beside(benchmark, device, fed, engine, rounds=15, before=drained)
 
 
 @pytest.mark.parametrize("device", DEVICES)
