@@ -20,7 +20,7 @@ LAYERS = [
     ["synthgen.shapes", "synthgen.placement", "synthgen.appearance", "synthgen.labels"],
     ["synthgen.backend", "synthgen.samples", "synthgen.tensors"],
     ["synthgen.kernels"],
-    ["synthgen.settings", "synthgen.rng", "synthgen.cores", "synthgen.signals"],
+    ["synthgen.settings", "synthgen.rng", "synthgen.cores", "synthgen.signals", "synthgen.named"],
 ]
 # The package itself only forwards names, on first use.
 MODULES = [

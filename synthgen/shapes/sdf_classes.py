@@ -4,13 +4,13 @@ Names, ids and ranges are those of the public code of "FDIF" (Yamamoto et al., a
 A class keeps its id whatever subset a recipe names.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 from synthgen.kernels.sdf_records import SdfLift, SdfProfile, SdfTaper
+from synthgen.named import named
 
 Unit = Literal["side", "width", "height", "offset", "radius", "minimum", "one"]
 
@@ -186,10 +186,4 @@ def class_named(name: str) -> SdfClass:
     Raises:
         ValueError: there is none; the message lists the nearest names.
     """
-    known = _by_name()
-    if name not in known:
-        folded = {key.lower(): key for key in known}
-        close = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.5)
-        nearest = ", ".join(folded[key] for key in close) or "none"
-        raise ValueError(f"primitive: must be a known class, got {name!r}; nearest: {nearest}")
-    return known[name]
+    return named(_by_name(), name, "primitive")

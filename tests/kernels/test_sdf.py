@@ -16,6 +16,7 @@ from synthgen.kernels.sdf_records import SdfLift, SdfProfile, SdfRow, SdfTaper
 from synthgen.shapes.sdf_classes import CLASSES, SdfClass, class_named
 from tests import sdf_reference as reference
 from tests.host_cuda import HostKernel, needs_compiler
+from tests.kernels.real_code import check_cpu, check_cuda
 from tests.sdf_reference import Solid
 
 needs_x86 = pytest.mark.skipif(
@@ -463,29 +464,13 @@ def test_every_device_function_is_tested():
 
 @pytest.mark.parametrize("function", [by_scalars, by_lanes], ids=["scalars", "lanes"])
 def test_cpu_code_has_no_double_and_no_libm(function):
-    from tests.kernels.test_compiled_code import FAST, LIBM, compiled, floating_point
-
-    arguments = (numba.float32[::1],) * 5
-    code, assembly = compiled(function.py_func, arguments)
-    code = re.sub(r'"[^"]*"', "", code)
-    assert not re.search(r"\bdouble\b", code)
-    assert not FAST.search(code)
-    assert not LIBM.search(assembly)
-    assert floating_point(code) <= {
-        "fadd", "fsub", "fmul", "fneg", "fcmp", "llvm.fma", "llvm.sqrt", "llvm.floor", "llvm.fabs",
-        "llvm.copysign",
-    }  # fmt: skip
+    check_cpu(function, (numba.float32[::1],) * 5, less=("fdiv",))
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 def test_cuda_code_is_exactly_rounded(architecture):
-    static = pytest.importorskip("tests.test_cuda_static")
     for text, name in ((SDF_TEXT, "solids"), (real_text(), "reals")):
-        source = cuda_source(text, name)
-        kernel = static.compile_text(source, name, {}, architecture)
-        assert static.inexact_operations(kernel.ptx, source) == set()
-        assert static.double_operations(kernel.ptx) == set()
-        assert (kernel.spill_stores, kernel.spill_loads, kernel.local_memory) == (0, 0, 0)
+        check_cuda(cuda_source(text, name), name, architecture)
 
 
 # ----------------------------------------------------------------------------------------- classes
@@ -509,7 +494,7 @@ def test_an_unknown_class_is_refused_with_the_nearest_names():
     assert class_named("Cone").id == 4
     with pytest.raises(ValueError, match=r"got 'pentagonprizm'; nearest: PentagonPrism"):
         class_named("pentagonprizm")
-    with pytest.raises(ValueError, match=r"nearest: none"):
+    with pytest.raises(ValueError, match=r"nearest: none is near"):
         class_named("qqq")
 
 
