@@ -33,6 +33,10 @@ class Ranks:
     def share(self, batch_size: int) -> Share:
         return Share(batch_size, self.rank, self.world_size)
 
+    def own(self, count: int) -> range:
+        """This rank's share of 0 .. count - 1, which may be empty."""
+        return range(self.rank, count, self.world_size)
+
 
 class Volumes(Protocol):
     """The volumes of a run.
@@ -88,7 +92,7 @@ class Generated:
         return batches()
 
     def validation(self, ranks: Ranks) -> Iterator[Tensors]:
-        share = range(ranks.rank, self._settings.validation, ranks.world_size)
+        share = ranks.own(self._settings.validation)
         return iter(self._feed(ranks, indices=share, drop_last=False)) if share else iter(())
 
     def _feed(self, ranks: Ranks, **arguments: Any) -> Feed:
@@ -145,8 +149,7 @@ class Stored:
             yield _on(batch, ranks.device), first + number * share.step
 
     def validation(self, ranks: Ranks) -> Iterator[Tensors]:
-        count = min(self._settings.validation, len(self._validation))
-        mine = range(ranks.rank, count, ranks.world_size)
+        mine = ranks.own(min(self._settings.validation, len(self._validation)))
         size = self._settings.batch_size
         for start in range(0, len(mine), size):
             items = [self._validation[Sample(place, 0)] for place in mine[start : start + size]]

@@ -199,16 +199,19 @@ class _Loop:
         self._losses.clear()
         for step, loss in enumerate(losses, self.step - len(losses) + 1):
             if not isfinite(loss):
-                raise TrainingError(
-                    f"loss: is {loss} at step {step}; in another folder, lower --learning-rate, "
-                    f"or use --precision 32-true; the last good checkpoint is {self.checkpoint}"
-                )
+                raise self._diverged(f"loss: is {loss} at step {step}")
         seconds, waited = self._clock.read()
         self._record(
             loss=sum(losses) / len(losses),
             learning_rate=learning_rate(self.step - 1, self._settings),
             seconds_per_step=seconds / len(losses),
             data_wait=waited,
+        )
+
+    def _diverged(self, what: str) -> TrainingError:
+        return TrainingError(
+            f"{what}; in another folder, lower --learning-rate, or use --precision 32-true; "
+            f"the last good checkpoint is {self.checkpoint}"
         )
 
     @torch.no_grad()
@@ -244,11 +247,7 @@ class _Loop:
     def _save(self) -> None:
         weights = self._net.state_dict()
         if not all(tensor.isfinite().all() for tensor in weights.values()):
-            raise TrainingError(
-                f"weights: not finite after step {self.step}; in another folder, lower "
-                "--learning-rate, or use --precision 32-true; the last good checkpoint is "
-                f"{self.checkpoint}"
-            )
+            raise self._diverged(f"weights: not finite after step {self.step}")
         failed = self._saved(weights) if self._fabric.is_global_zero else None
         if self._sum(torch.tensor(float(failed is not None))):
             raise failed or TrainingError("checkpoint: the first rank could not save it")
