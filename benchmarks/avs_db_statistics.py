@@ -1,6 +1,6 @@
 """Statistics of AVS-DB volumes against the published generator's.
 
-    python benchmarks/avs_db_statistics.py
+    python -m benchmarks.avs_db_statistics
 
 The published columns were measured on 120 volumes of PrimGeoSeg (commit 622668f, configuration 001,
 96^3), once as it stands (``avs-db-legacy``) and once with its overlap denominator corrected
@@ -9,13 +9,10 @@ with s the standard deviation over our n volumes; a bin of a profile, of which t
 4. Exit code 1 if anything disagrees.
 """
 
-import argparse
-import json
-import sys
-
 import numpy as np
 
 import synthgen
+from benchmarks.comparing import compare, run
 from synthgen.kernels.records import Placed
 
 PUBLISHED_VOLUMES = 120
@@ -71,48 +68,25 @@ def measure(name, volumes, seed):
     return quantities, np.array(in_plane), np.array(along_z)
 
 
-def compare(what, ours, published, tolerance):
-    """One row: means, their distance in joint standard errors, and whether they agree."""
-    spread = ours.std(ddof=1) * np.sqrt(1 / PUBLISHED_VOLUMES + 1 / len(ours))
-    distance = (ours.mean() - published) / spread
-    return {
-        "quantity": what,
-        "ours": float(ours.mean()),
-        "standard error": float(ours.std(ddof=1) / np.sqrt(len(ours))),
-        "published": published,
-        "distance": float(distance),
-        "agrees": bool(abs(distance) <= tolerance),
-    }
-
-
 def rows_of(name, volumes, seed):
     quantities, in_plane, along_z = measure(name, volumes, seed)
-    rows = [compare(key, quantities[key], value, 3) for key, value in PUBLISHED[name].items()]
+    count = PUBLISHED_VOLUMES
+    rows = [compare(key, quantities[key], value, count) for key, value in PUBLISHED[name].items()]
     if name == "avs-db-legacy":
-        rows += [compare(f"in plane, bin {i}", in_plane[:, i], IN_PLANE[i], 4) for i in range(8)]
-        rows += [compare(f"along z, bin {i}", along_z[:, i], ALONG_Z[i], 4) for i in range(16)]
+        rows += [
+            compare(f"in plane, bin {i}", in_plane[:, i], IN_PLANE[i], count, 4) for i in range(8)
+        ]
+        rows += [
+            compare(f"along z, bin {i}", along_z[:, i], ALONG_Z[i], count, 4) for i in range(16)
+        ]
     return rows
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--volumes", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    found = {name: rows_of(name, options.volumes, options.seed) for name in PUBLISHED}
-    if options.json:
-        print(json.dumps(found, indent=2))
-    else:
-        for name, rows in found.items():
-            print(f"{name}: {options.volumes} volumes, seed {options.seed}")
-            for row in rows:
-                verdict = "" if row["agrees"] else "  DISAGREES"
-                print(
-                    f"  {row['quantity']:26}{row['ours']:10.4f} +- {row['standard error']:.4f}"
-                    f"  published {row['published']:8.4f}  {row['distance']:+.1f} s.e.{verdict}"
-                )
-    sys.exit(not all(row["agrees"] for rows in found.values() for row in rows))
+    run(
+        __doc__.splitlines()[0],
+        lambda volumes, seed: {name: rows_of(name, volumes, seed) for name in PUBLISHED},
+    )
 
 
 if __name__ == "__main__":

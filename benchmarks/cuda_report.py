@@ -1,6 +1,6 @@
 """What each CUDA kernel costs, read off the compiler: no GPU and no driver needed.
 
-Usage: python benchmarks/cuda_report.py [--json]
+Usage: python benchmarks/cuda_report.py [--json] [--evaluations]
 Needs the wheels cuda-bindings and nvidia-cuda-nvrtc, and for the placement, which Numba compiles,
 numba-cuda, nvidia-nvvm and nvidia-cuda-nvcc; the extra ``dev`` installs them.
 """
@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from synthgen.backend.source import kernel_names, kernel_source
+from synthgen.backend.source import assemble, kernel_names, kernel_source
 
 ARCHITECTURES = ("sm_80", "sm_90")
 OPTIONS = ("-std=c++17", "-fmad=false", "-ftz=true")  # as CuPy compiles
@@ -61,7 +61,13 @@ def compile_kernel(name: str, defines: dict[str, str], architecture: str) -> Com
 
 
 def compile_text(source: str, name: str, defines: dict[str, str], architecture: str) -> Compiled:
-    """Compile with NVRTC, and read the assembler's report and the binary."""
+    """Compile, and read the assembler's report and the binary."""
+    log, cubin, ptx = _binary(source, name, architecture)
+    return _compiled(name, defines, architecture, log, cubin, name, ptx)
+
+
+def _binary(source: str, name: str, architecture: str) -> tuple[str, bytes, str]:
+    """The log, binary and PTX of NVRTC."""
     from cuda.bindings import nvrtc
 
     program = _call(nvrtc.nvrtcCreateProgram, source.encode(), f"{name}.cu".encode(), 0, [], [])
@@ -73,7 +79,7 @@ def compile_text(source: str, name: str, defines: dict[str, str], architecture: 
     cubin = _bytes(nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN, program)
     ptx = _bytes(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program).decode()
     _call(nvrtc.nvrtcDestroyProgram, program)
-    return _compiled(name, defines, architecture, log, cubin, name, ptx)
+    return log, cubin, ptx
 
 
 def _compiled(
@@ -94,7 +100,7 @@ def _compiled(
         spill_loads=_number(r"(\d+) bytes spill loads", log),
         local_memory=_number(r"(\d+) bytes stack frame", log),
         static_shared=_number(r"(\d+) bytes smem", log, absent=0),
-        code=_section_size(cubin, f".text.{entry}"),
+        code=len(_section(cubin, f".text.{entry}")),
         ptx=ptx,
     )
 
@@ -180,8 +186,8 @@ def _number(pattern: str, log: str, absent: int | None = None) -> int:
     return int(found[1])
 
 
-def _section_size(elf: bytes, wanted: str) -> int:
-    """Size of a named section of a 64-bit ELF file."""
+def _section(elf: bytes, wanted: str) -> bytes:
+    """A named section of a 64-bit ELF file."""
     table = struct.unpack_from("<Q", elf, 0x28)[0]
     size, count, names_at = struct.unpack_from("<HHH", elf, 0x3A)
     headers = [struct.unpack_from("<IIQQQQ", elf, table + i * size) for i in range(count)]
@@ -189,8 +195,84 @@ def _section_size(elf: bytes, wanted: str) -> int:
     for header in headers:
         start = names + header[0]
         if elf[start : elf.index(b"\0", start)].decode() == wanted:
-            return int(header[5])
+            return elf[header[4] : header[4] + header[5]]
     raise RuntimeError(f"no section {wanted}")
+
+
+# What an evaluation of a signed distance function is made of, and the number of polygon edges.
+EVALUATIONS: dict[str, tuple[str, int]] = {
+    "point in the object's frame": ("sum(object_point(row, x, y, z))", 0),
+    "sphere": ("sphere(row, x, y, z)", 0),
+    "octahedron": ("octahedron(row, x, y, z)", 0),
+    "cone": ("cone(row, x, y, z)", 0),
+    "grid": ("grid_distance(table, 64, row, x, y, z)", 0),
+    "profile: circle": ("circle(row, x, y, z)", 0),
+    "profile: star": ("star(row, x, y, z)", 0),
+    "profile: polygon of 3": ("polygon(row, x, y, z)", 3),
+    "profile: polygon of 6": ("polygon(row, x, y, z)", 6),
+    "profile: polygon of 9": ("polygon(row, x, y, z)", 9),
+    "prism: taper": ("taper_scale(row, z)", 0),
+    "prism: wall and ends": ("extruded(walled(row, x), z)", 0),
+    "revolution": ("length(x, z) - row[0]", 0),
+    "blend of two parts": ("blended(x, y, row[0])", 0),
+    "displacement: tables": ("displaced(row_terms(row, x, y, z, x), table[0], table[1])", 0),
+    "displacement: object's frame": ("waves_at(DISPLACEMENT_FAMILY_WAVES, x, y, z)", 0),
+    "noise: an octave": ("lattice_noise(7, x, y, z)", 0),
+    "mapper: inverse cube": ("inverse_cube(x)", 0),
+    "mapper: exponential": ("exponential(row, x)", 0),
+    "mapper: linear": ("linear(row, x)", 0),
+    "mapper: floor": ("stairs(row, x)", 0),
+    "mapper: modular": ("modular(row, x)", 0),
+    "mapper: sinusoidal": ("sinusoidal(row, x)", 0),
+}
+_EVALUATION = """
+#include "displacement.cuh"
+#include "mapper.cuh"
+#include "scene_field.cuh"
+REAL_FUNCTION float sum(ObjectPoint p) { return p.x + p.y + p.z; }
+extern "C" __global__ void evaluation(volatile float* points, const float* __restrict__ table)
+{
+    extern __shared__ float4 rows[];  // in shared memory and aligned, as draw_sdf has them
+    const float* row = reinterpret_cast<const float*>(rows);
+    volatile float* point = points + 3 * threadIdx.x;
+    const float x = point[0], y = point[1], z = point[2];
+    point[0] = EXPRESSION;
+}
+"""
+_INSTRUCTION_BYTES, _OPCODE, _EXIT = 16, 0xFFF, 0x94D
+
+
+def evaluation_costs(architecture: str) -> dict[str, int]:
+    """Instructions of each part of an evaluation, every branch counted once.
+
+    Left out are the subroutines behind a root and a quotient, which few arguments take.
+    """
+    fixed = {given: _instructions(given, 0, architecture) for given in ("x", "row[0]")}
+    return {
+        name: _instructions(expression, edges, architecture)
+        - fixed["row[0]" if "row" in expression else "x"]
+        for name, (expression, edges) in EVALUATIONS.items()
+    }
+
+
+def _instructions(expression: str, edges: int, architecture: str) -> int:
+    """Instructions up to the kernel's last exit; subroutines lie behind it."""
+    source = assemble(_EVALUATION, "evaluation.cu", EXPRESSION=expression)
+    source = source.replace("(int)row[SDF_ROW_EDGES]", str(edges))  # so that loops unroll
+    code = _section(_binary(source, "evaluation", architecture)[1], ".text.evaluation")
+    exits = (
+        at
+        for at in range(0, len(code), _INSTRUCTION_BYTES)
+        if struct.unpack_from("<H", code, at)[0] & _OPCODE == _EXIT
+    )
+    return max(exits) // _INSTRUCTION_BYTES + 1
+
+
+def _print_evaluations() -> None:
+    costs = {architecture: evaluation_costs(architecture) for architecture in ARCHITECTURES}
+    print(f"{'instructions':<30} {''.join(f'{head:>8}' for head in costs)}")
+    for name in EVALUATIONS:
+        print(f"{name:<30} {''.join(f'{costs[a][name]:>8}' for a in costs)}")
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
@@ -207,11 +289,17 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Registers, memory and code size of each kernel")
     parser.add_argument("--json", action="store_true", help="print one JSON array")
-    as_json = parser.parse_args().json
+    parser.add_argument(
+        "--evaluations", action="store_true", help="instructions of a signed distance, instead"
+    )
+    given = parser.parse_args()
+    if given.evaluations:
+        _print_evaluations()
+        return
     rows = [dataclasses.asdict(compiled) for compiled in report()]
     for row in rows:
         del row["ptx"]
-    if as_json:
+    if given.json:
         print(json.dumps(rows, indent=1))
     else:
         _print_table(rows)

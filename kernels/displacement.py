@@ -1,14 +1,13 @@
-"""Displacements of signed distances, tabulated along each axis; twin of ``displacement.cuh``.
+"""Displacements of signed distances; twin of ``displacement.cuh``.
 
-A displacement is one fixed field of a volume's shape, in voxels, made of functions of one axis. In
-a row of voxels along x every family is ``max(P first[x] + Q second[x] + R, LOWEST)``: ``first`` and
-``second`` are the x axis' table, and P, Q, R and LOWEST follow from the y and z tables. So no voxel
-takes a sine. Rows and tables are described in ``mapper_records``. ``displaced`` takes a float32 or
-the sixteen lanes of ``float_lanes``, all else float32 alone.
+Published code evaluates them in the volume's frame: one fixed field for a shape of volume, made of
+functions of one axis, which ``displacement_tables`` tabulates. In a row of voxels along x every
+family of waves is ``max(P first[x] + Q second[x] + R, LOWEST)``: ``first`` and ``second`` are the x
+axis' table, and P, Q, R and LOWEST follow from the y and z tables. So no voxel takes a sine.
 
-An axis of L voxels runs from -L / 2 to L / 2 - 1; divided by the latter it is u, v or q (x, y, z).
-Phases are ratios of whole numbers, taken to turns with the division's remainder and the rest of
-1 / (2 pi), so that whole frequencies up to 2^21 / L leave an error below 1e-7 turns.
+The paper's figure has them in the object's frame, as ``displacement_at`` evaluates them; a gradient
+noise has no other. Rows and tables are described in ``mapper_records``. ``row_terms`` takes float32
+alone, all else a float32 or the sixteen lanes of ``float_lanes``.
 
 References:
     Yamamoto et al., "FDIF", arXiv 2603.23199, and its public code: families and parameters. Its
@@ -17,130 +16,43 @@ References:
 
 import numpy as np
 
-from .float_lanes import floor_of, fused, magnitude, most
+from .float_lanes import filled, floor_of, fused, magnitude, most
 from .jit import device
-from .mapper_records import DisplacementFamily, DisplacementRow, DisplacementTable, VolumeAxis
-from .real import HALF, ONE, ZERO, cosine_of_turns, sine_of_turns
+from .mapper_records import DisplacementFamily, DisplacementRow
+from .noise import octave_sum
+from .real import HALF, ZERO, cosine_of_turns, sine_of_turns
 
-PER_RADIAN = np.float32(0.15915494309189535)  # 1 / (2 pi) turns
-PER_RADIAN_REST = np.float32(0.15915494309189535 - float(PER_RADIAN))
 TWO_BY_PI = np.float32(0.6366197723675814)
+KEYS = 2**24  # of other noises lie below, so that a displacement's is none of them
 
-_LOWEST, _TWENTY = np.float32(-1e30), np.float32(20)
+_LOWEST = np.float32(-1e30)
+_TENTH, _FIFTH, _QUARTER = np.float32(0.1), np.float32(0.2), np.float32(0.25)
+_15, _30, _35 = np.float32(0.15), np.float32(0.3), np.float32(0.35)  # hundredths
 _NONE, _WAVES = int(DisplacementFamily.NONE), int(DisplacementFamily.WAVES)
-_TURBULENCE = int(DisplacementFamily.TURBULENCE)
+_TURBULENCE, _RIDGE = int(DisplacementFamily.TURBULENCE), int(DisplacementFamily.RIDGE)
 _SHARPMAX, _TWIST = int(DisplacementFamily.SHARPMAX), int(DisplacementFamily.TWIST)
-_SAWTOOTH = int(DisplacementFamily.SAWTOOTH)
+_SAWTOOTH, _NOISE = int(DisplacementFamily.SAWTOOTH), int(DisplacementFamily.NOISE)
 _FAMILY, _AMPLITUDE = int(DisplacementRow.FAMILY), int(DisplacementRow.AMPLITUDE)
-_FREQUENCY = int(DisplacementRow.FREQUENCY)
-_FIRST, _SECOND = int(DisplacementTable.FIRST), int(DisplacementTable.SECOND)
-_COLUMNS = int(DisplacementTable.SIZE)
-_Y, _X = int(VolumeAxis.Y), int(VolumeAxis.X)
+_TURNS_X, _TURNS_Y = int(DisplacementRow.TURNS_X), int(DisplacementRow.TURNS_Y)
+_TURNS_Z = int(DisplacementRow.TURNS_Z)
+_CELLS, _OCTAVES = int(DisplacementRow.CELLS), int(DisplacementRow.OCTAVES)
 
 
-# The tables of one displacement, filled once for each shape of volume.
-
-
-@device
-def remainder_of(ratio, above, below):
-    """What the rounded ``ratio`` = above / below leaves out."""
-    return fused(-ratio, below, above) / below
+# In the volume's frame, where one axis' functions are tabulated.
 
 
 @device
-def turns_of(above, below):
-    """above / below radians in turns, whole turns taken off."""
-    ratio = above / below
-    whole_turns = floor_of(fused(ratio, PER_RADIAN, HALF))
-    turns = fused(ratio, PER_RADIAN, -whole_turns)
-    turns = fused(remainder_of(ratio, above, below), PER_RADIAN, turns)
-    return fused(ratio, PER_RADIAN_REST, turns)
-
-
-@device
-def sawtooth(above, below):
-    """2 / pi times what above / below lies beyond the nearest whole number, -1/2 at a tie."""
-    ratio = above / below
-    beyond = ratio - floor_of(ratio + HALF)
-    return TWO_BY_PI * (beyond + remainder_of(ratio, above, below))
-
-
-@device
-def turbulence_share(axis, column):
-    """Share of the frequency in a column of a turbulence, in twentieths."""
-    first = column == _FIRST
-    if axis == _X:
-        return np.float32(2) if first else np.float32(7)
-    if axis == _Y:
-        return np.float32(3) if first else np.float32(4)
-    return np.float32(5) if first else np.float32(6)
-
-
-@device
-def turbulence(axis, column, above, below):
-    """A sine of x, then a cosine; of y and z a cosine, then a sine."""
-    turns = turns_of(turbulence_share(axis, column) * above, _TWENTY * below)
-    if (axis == _X) == (column == _FIRST):
-        return sine_of_turns(turns)
-    return cosine_of_turns(turns)
-
-
-@device
-def axis_value(row, axis, column, place, length):
-    """Value of a column at voxel ``place`` of an axis of ``length`` voxels."""
-    family = int(row[_FAMILY])
-    above = row[_FREQUENCY] * np.float32(2 * place - length)
-    below = most(np.float32(length - 2), ONE)
-    if family == _TURBULENCE:
-        return turbulence(axis, column, above, below)
-    if family == _NONE or column == _SECOND:
-        return ZERO
-    if family == _SAWTOOTH:
-        return sawtooth(above, below)
-    wave = sine_of_turns(turns_of(above, below))
-    return wave if family == _WAVES else magnitude(wave)
-
-
-@device
-def fill_axis(row, axis, length, stride, first, step, table):
-    """Fill the table of one axis.
-
-    Args:
-        row: of the displacement.
-        axis: VolumeAxis.
-        length: of the axis, in voxels.
-        stride: values in a column, of which those from ``length`` on continue the axis.
-        first: first value to fill, and ``step`` from one to the next; so threads share the work.
-        step: see ``first``.
-        table: (DisplacementTable.SIZE x stride,) float32, written.
-    """
-    for place in range(first, stride, step):
-        for column in range(_COLUMNS):
-            table[column * stride + place] = axis_value(row, axis, column, place, length)
-
-
-@device
-def amplitude(row, width):
-    """In voxels; the largest x counts for all axes."""
-    return row[_AMPLITUDE] * most(HALF * np.float32(width) - ONE, ZERO)
-
-
-# What each row of voxels is evaluated with.
-
-
-@device
-def row_terms(row, size, y_first, y_second, z_first, z_second):
+def row_terms(row, y_first, y_second, z_first, z_second):
     """P, Q, R and LOWEST of a row of voxels.
 
     Args:
         row: of the displacement.
-        size: its amplitude in voxels.
         y_first: the y table's columns at the row's y; ``z_first`` and ``z_second`` likewise.
         y_second: see ``y_first``.
         z_first: see ``y_first``.
         z_second: see ``y_first``.
     """
-    family = int(row[_FAMILY])
+    family, size = int(row[_FAMILY]), row[_AMPLITUDE]
     if family == _NONE:
         return ZERO, ZERO, ZERO, _LOWEST
     if family == _WAVES:
@@ -159,3 +71,60 @@ def displaced(terms, first, second):
     """What is added to a distance, from the x table's columns at the voxel."""
     p, q, r, lowest = terms
     return most(fused(p, first, fused(q, second, r)), lowest)
+
+
+# In the object's frame; x, y and z are in turns, but for a noise.
+
+
+@device
+def turbulence_at(x, y, z):
+    """Products of sines and cosines at shares of the frequency."""
+    first = sine_of_turns(_TENTH * x) * cosine_of_turns(_15 * y)
+    second = fused(sine_of_turns(_FIFTH * y), cosine_of_turns(_QUARTER * z), first)
+    return fused(sine_of_turns(_30 * z), cosine_of_turns(_35 * x), second)
+
+
+@device
+def sawtooth_at(x, y, z):
+    """2 / pi times what each lies beyond the nearest whole number."""
+    beyond = x - floor_of(x + HALF) + (y - floor_of(y + HALF)) + (z - floor_of(z + HALF))
+    return TWO_BY_PI * beyond
+
+
+@device
+def waves_at(family, x, y, z):
+    """Of any family whose single waves are sines."""
+    x, y, z = sine_of_turns(x), sine_of_turns(y), sine_of_turns(z)
+    if family == _WAVES:
+        return fused(x, y, z)
+    x, y, z = magnitude(x), magnitude(y), magnitude(z)
+    if family == _RIDGE:
+        return x + y + z
+    if family == _SHARPMAX:
+        return most(most(x, y), z)
+    return x  # a twist
+
+
+@device
+def displacement_at(row, key, x, y, z):
+    """What is added to a distance at a point.
+
+    Args:
+        row: of the displacement.
+        key: of a noise, so that each object has its own; 0 .. 2^24 - 1.
+        x: of the point in the object's frame; y and z likewise.
+        y: see ``x``.
+        z: see ``x``.
+    """
+    family = int(row[_FAMILY])
+    if family == _NONE:
+        return filled(x, ZERO)
+    if family == _NOISE:
+        octaves = int(row[_OCTAVES])
+        return row[_AMPLITUDE] * octave_sum(row[_CELLS], octaves, int(key) + KEYS, x, y, z)
+    x, y, z = row[_TURNS_X] * x, row[_TURNS_Y] * y, row[_TURNS_Z] * z
+    if family == _TURBULENCE:
+        return row[_AMPLITUDE] * turbulence_at(x, y, z)
+    if family == _SAWTOOTH:
+        return row[_AMPLITUDE] * sawtooth_at(x, y, z)
+    return row[_AMPLITUDE] * waves_at(family, x, y, z)

@@ -156,6 +156,19 @@ added = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.add(a, b))
 both = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.and_(a, b))
 differing = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.xor(a, b))
 shifted_left = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.shl(a, b))
+shifted_right = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.lshr(a, b))
+multiplied = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.mul(a, b))
+below = _operation((_i32, _i32), _flag, lambda builder, a, b: builder.icmp_signed("<", a, b))
+either = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.or_(a, b))
+all_bits = _operation(  # -1 where set, else 0
+    (_flag,), _i32, lambda builder, flag: builder.sext(flag, _like(flag, _I32))
+)
+any_bit = _operation(
+    (_i32,), _flag, lambda builder, a: builder.icmp_signed("!=", a, ir.Constant(a.type, None))
+)
+picked = _operation(
+    (_flag, _i32, _i32), _i32, lambda builder, flag, a, b: builder.select(flag, a, b)
+)
 
 
 def _operator(function, elements, result, emit):
@@ -198,12 +211,13 @@ _operator(operator.ge, (_f32, _f32), _flag, _comparison(">="))
 
 @intrinsic
 def splat(typing_context, value):
-    """A float32 in every lane."""
+    """A float32 or int32 in every lane."""
+    kind = _LANES[value]
 
     def codegen(context, builder, signature, arguments):
-        return _splat(builder, arguments[0], FLOATS.vector)
+        return _splat(builder, arguments[0], kind.vector)
 
-    return FLOATS(types.float32), codegen
+    return kind(value), codegen
 
 
 @intrinsic
@@ -216,31 +230,95 @@ def steps(typing_context):
     return FLOATS(), codegen
 
 
-def _address(context, builder, signature, arguments):
-    array = context.make_array(signature.args[0])(context, builder, arguments[0])
-    element = builder.gep(array.data, [arguments[1]])
-    return builder.bitcast(element, FLOATS.vector.as_pointer())
+def _kind_in(array):
+    """Lanes that hold elements of an array, or of what a pointer points to, of 32 bits."""
+    return FLOATS if array.dtype == types.float32 else INTS
+
+
+def _data(context, builder, kind, value):
+    """Pointer to the first element of an array, or a pointer as it is."""
+    if isinstance(kind, types.CPointer):
+        return value
+    return context.make_array(kind)(context, builder, value).data
+
+
+def _address(context, builder, signature, arguments, vector):
+    data = _data(context, builder, signature.args[0], arguments[0])
+    return builder.bitcast(builder.gep(data, [arguments[1]]), vector.as_pointer())
+
+
+@intrinsic
+def pointer(typing_context, array, start):
+    """Pointer to element ``start`` of an array without gaps, its axes taken for one.
+
+    It is indexed as an array of one axis. Passing it on costs nothing, where Numba counts the
+    references to an array; so the array must be in use for as long.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        data = _data(context, builder, signature.args[0], arguments[0])
+        return builder.gep(data, [arguments[1]])
+
+    return types.CPointer(array.dtype)(array, types.int64), codegen
 
 
 @intrinsic
 def load(typing_context, array, start):
-    """Sixteen consecutive elements of a one-dimensional float32 array."""
+    """Sixteen consecutive elements of a float32, int32 or uint32 array of one axis."""
+    kind = _kind_in(array)
 
     def codegen(context, builder, signature, arguments):
-        return builder.load(_address(context, builder, signature, arguments), align=4)
+        address = _address(context, builder, signature, arguments, kind.vector)
+        return builder.load(address, align=4)
 
-    return FLOATS(array, types.int64), codegen
+    return kind(array, types.int64), codegen
+
+
+@intrinsic
+def gathered(typing_context, array, start, offset):
+    """Element ``start + offset`` of a one-dimensional float32 array, or one for each lane."""
+
+    def codegen(context, builder, signature, arguments):
+        data = _data(context, builder, signature.args[0], arguments[0])
+        first = builder.gep(data, [arguments[1]])
+        if offset is not INTS:
+            return builder.load(builder.gep(first, [arguments[2]]), align=4)
+        lanes = ir.Constant(FLOATS.vector, ir.Undefined)
+        for lane in range(WIDTH):
+            place = ir.Constant(_I32, lane)
+            at = builder.gep(first, [builder.extract_element(arguments[2], place)])
+            lanes = builder.insert_element(lanes, builder.load(at, align=4), place)
+        return lanes
+
+    return (FLOATS if offset is INTS else types.float32)(array, types.int64, offset), codegen
 
 
 @intrinsic
 def store(typing_context, array, start, value):
-    """Write sixteen consecutive elements of a one-dimensional float32 array."""
+    """Write sixteen consecutive elements of a float32, int32 or uint32 array of one axis."""
+    kind = _kind_in(array)
 
     def codegen(context, builder, signature, arguments):
-        builder.store(arguments[2], _address(context, builder, signature, arguments), align=4)
+        address = _address(context, builder, signature, arguments, kind.vector)
+        builder.store(arguments[2], address, align=4)
         return context.get_dummy_value()
 
-    return types.void(array, types.int64, FLOATS), codegen
+    return types.void(array, types.int64, kind), codegen
+
+
+@intrinsic
+def store_narrow(typing_context, array, start, value):
+    """Write INTS as sixteen consecutive elements of an array of 8-, 16- or 32-bit integers."""
+
+    def codegen(context, builder, signature, arguments):
+        bits = signature.args[0].dtype.bitwidth
+        vector = ir.VectorType(ir.IntType(bits), WIDTH)
+        address = _address(context, builder, signature, arguments, vector)
+        value = arguments[2] if bits == 32 else builder.trunc(arguments[2], vector)
+        builder.store(value, address, align=bits // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, INTS), codegen
 
 
 @intrinsic
@@ -252,6 +330,49 @@ def packed(typing_context, flags):
         return builder.zext(word, ir.IntType(64))
 
     return types.int64(FLAGS), codegen
+
+
+def _reduction(name):
+    """Of the sixteen lanes of an INTS to one int32."""
+
+    @intrinsic
+    def operation(typing_context, lanes):
+        def codegen(context, builder, signature, arguments):
+            function = cgutils.get_or_insert_function(
+                builder.module,
+                ir.FunctionType(_I32, [INTS.vector]),
+                f"llvm.vector.reduce.{name}.v{WIDTH}i32",
+            )
+            return builder.call(function, arguments)
+
+        return types.int32(INTS), codegen
+
+    return operation
+
+
+sum_of = _reduction("add")
+all_of = _reduction("or")  # the bits that any lane has
+common_of = _reduction("and")  # the bits that every lane has
+
+
+@intrinsic
+def least_of(typing_context, lanes):
+    """The least of sixteen float32."""
+
+    def codegen(context, builder, signature, arguments):
+        value, width = arguments[0], WIDTH
+        while width > 1:
+            width //= 2
+            halves = [
+                builder.shuffle_vector(
+                    value, value, ir.Constant(ir.VectorType(_I32, width), list(order))
+                )
+                for order in (range(width), range(width, 2 * width))
+            ]
+            value = builder.select(builder.fcmp_ordered("<", *halves), *halves)
+        return builder.extract_element(value, ir.Constant(_I32, 0))
+
+    return types.float32(FLOATS), codegen
 
 
 @intrinsic

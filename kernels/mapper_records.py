@@ -39,14 +39,33 @@ class DisplacementFamily(IntEnum):
     SHARPMAX = 4
     TWIST = 5
     SAWTOOTH = 6
+    NOISE = 7  # gradient noise, always in the object's frame
 
 
 class DisplacementRow(IntEnum):
-    """Parameter row of a displacement, (SIZE,) float32."""
+    """Parameter row of a displacement in volumes of one shape, (SIZE,) float32.
+
+    Lengths are those of the volume's frame. TURNS and FREQUENCY are of the families of waves, CELLS
+    and OCTAVES of a noise.
+    """
 
     FAMILY = 0  # DisplacementFamily
-    AMPLITUDE = 1  # in parts of the largest x
+    AMPLITUDE = 1  # a length; of a noise's first octave
     FREQUENCY = 2  # radians from the middle of an axis to its last voxel
+    TURNS_X = 3  # periods a length along the object's axes
+    TURNS_Y = 4
+    TURNS_Z = 5
+    CELLS = 6  # of the first octave, a length
+    OCTAVES = 7
+    SIZE = 8
+
+
+class NoiseRow(IntEnum):
+    """Parameter row of a gradient noise, (SIZE,) float32."""
+
+    AMPLITUDE = 0  # of the first octave
+    CELLS = 1  # of the first octave, a length of the volume's frame
+    OCTAVES = 2
     SIZE = 3
 
 

@@ -10,16 +10,19 @@ from enum import IntEnum
 SDF_CORNERS_MAX = 9  # of a polygon
 SDF_TIPS_MAX = 8  # of a star: as many as SDF_MIRRORS reflections fold onto one half tip
 SDF_MIRRORS = 3
+GRID_SIDE_MAX = 256  # so that a float32 holds the place of every value in a grid
+GRID_EXTENT = 0.8  # longest half extent of a grid's shape, of its cube's half side
 
 
 class SdfLift(IntEnum):
-    """How a solid is made of a profile; the first three have none."""
+    """How a solid is made of a profile; the first three have none, and a grid neither."""
 
     SPHERE = 0
     OCTAHEDRON = 1
     CONE = 2
     REVOLVE = 3  # about the y axis
     PRISM = 4  # along the z axis
+    GRID = 5  # distances on a lattice, see sdf_grid
 
 
 class SdfProfile(IntEnum):
@@ -61,11 +64,11 @@ class SdfRow(IntEnum):
     LIFT = 0  # SdfLift
     PROFILE = 1  # SdfProfile
     TAPERED = 2  # 0: the scale is 1 everywhere
-    EDGES = 3  # of a polygon
-    RADIUS = 4  # of a sphere, circle or cone's base; an octahedron's half diagonal
+    EDGES = 3  # of a polygon; the number of a grid
+    RADIUS = 4  # of a sphere, circle or cone's base; half an octahedron's diagonal or grid's side
     HALF = 5  # half the height of a prism or cone
     OFFSET = 6  # of a revolved profile from the axis
-    SLOPE = 7  # of an octahedron's field, see SLOPE_* of sdf
+    SLOPE = 7  # of an octahedron's field, see SLOPE_* of sdf; 1 / RADIUS of a grid
     SIGN = 8  # 1, or -1 for an onion
     WALL = 9  # 0, or half the thickness of an onion's wall
     KNOT = 10  # z where a taper changes its slope; scale there, slopes before and behind

@@ -10,6 +10,7 @@ class Stream(IntEnum):
     PLACEMENT = 1
     NOISE_AMPLITUDE = 2
     NOISE = 3
+    SDF = 4
     # Of training, not of volumes: the order of samples, where patches lie, and augmentation.
     ORDER = 0xFF00
     PATCH = 0xFF01

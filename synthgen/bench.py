@@ -21,7 +21,7 @@ import llvmlite.binding
 import numpy as np
 import zarr
 
-from synthgen.backend import Device
+from synthgen.backend import Device, Stages
 from synthgen.cores import available_cores
 from synthgen.engine import Batch, Generator
 from synthgen.kernels.records import Placed
@@ -32,12 +32,19 @@ _WRITING = ("paint", "generate")
 
 
 class Made(NamedTuple):
-    """Means over volumes: share of voxels labelled and drawn, objects placed, proposals."""
+    """Means over volumes.
+
+    Attributes:
+        foreground, drawn: shares of voxels labelled and not black.
+        objects_placed, proposals: counts.
+        evaluations: signed distances evaluated a voxel; 0 of recipes without.
+    """
 
     foreground: float
     drawn: float
     objects_placed: float
     proposals: float
+    evaluations: float
 
 
 WARM_UP = 8  # volumes or batches before the first one timed
@@ -155,11 +162,13 @@ def _stage_rows(generator: Generator, group: int, volumes: int) -> list[Row]:
     for step in range(-WARM_UP, groups):
         batch.index[:] = np.arange(group) + max(step, 0) * group
         time("write", lambda: _write(batch))
-        for stage in generator.stages(batch):
+        stages = generator.stages(batch)
+        for stage in stages:
             time(stage.name, stage.run)
+        evaluated = _evaluations(generator, stages)
         time("generate", lambda: generator.fill(batch))
         if step >= 0:
-            made.append(_made(generator.numpy(batch)))
+            made.append(_made(generator.numpy(batch), evaluated))
     means = Made(*(float(mean) for mean in np.mean(made, axis=0)))
     threads = 1 if generator.device == "cpu" else 0
     floor = median(samples["write"][WARM_UP:])
@@ -261,12 +270,20 @@ def _row(
     )
 
 
-def _made(batch: Batch) -> Made:
+def _evaluations(generator: Generator, stages: Stages) -> float:
+    """Of the batch whose stages have run, a voxel."""
+    counted = stages.arrays.get("evaluations")
+    voxels = math.prod(generator.recipe.reference_shape)
+    return 0.0 if counted is None else float(counted.mean()) / voxels
+
+
+def _made(batch: Batch, evaluations: float = 0.0) -> Made:
     return Made(
         foreground=float((batch.label > 0).mean()),
         drawn=float((batch.image > 0).mean()),
         objects_placed=float(batch.placed[..., Placed.ACCEPTED].sum(-1).mean()),
         proposals=float(batch.placed[..., Placed.PROPOSALS].sum(-1).mean()),
+        evaluations=evaluations,
     )
 
 

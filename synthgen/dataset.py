@@ -20,10 +20,10 @@ from synthgen.tensors import (
     Normalize,
     affine_of,
     check_options,
-    class_indices,
     normalized,
     ordered,
     require_torch,
+    targets,
 )
 
 require_torch()
@@ -53,10 +53,11 @@ class VolumeDataset(Dataset[Any]):
     """The volumes of a store, each a dictionary.
 
     ``image`` is (1, D, H, W), float32 where it is normalised, else of the stored type; ``label`` is
-    (1, D, H, W), uint8, or int32 above 255 classes; ``index`` is the volume's in the store. With
-    MONAI image and label are MetaTensors, whose affine is that of the axes' order and has the
-    origin of a patch; without it they are plain tensors, and ``affine`` is a further key. A batch
-    of MONAI's ``DataLoader`` has the affines of all its items, one of torch's that of its first.
+    (T, D, H, W), a label map a task, uint8, or int32 above 255 classes; ``index`` is the volume's
+    in the store. With MONAI image and label are MetaTensors, whose affine is that of the axes'
+    order and has the origin of a patch; without it they are plain tensors, and ``affine`` is a
+    further key. A batch of MONAI's ``DataLoader`` has the affines of all its items, one of torch's
+    that of its first. The label of a whole volume is a plain tensor (T,), int64, also of a patch.
 
     An item is asked for with its place, and a patch then lies where torch's random numbers say,
     which a ``DataLoader`` seeds for each worker and epoch; or with a ``Sample``, and it is the same
@@ -130,9 +131,8 @@ class VolumeDataset(Dataset[Any]):
         volume = self._volumes[place]
         where = _WHOLE if self._patches is None else self._patches.where(volume, draw)
         image = ordered(self._image(volume, where), self._axes)
-        label = class_indices(_own(self._reader.volume("label", volume)[(..., *where)]))
-        label = ordered(label.reshape(-1, *label.shape[-3:]), self._axes)
-        item = self._placed(image, label, self._affine(where)) | {"index": volume}
+        item = self._placed(image, self._label(volume, where), self._affine(where))
+        item["index"] = volume
         return item if self._transform is None else self._transform(item)
 
     def _image(self, volume: int, where: Where) -> torch.Tensor:
@@ -142,6 +142,13 @@ class VolumeDataset(Dataset[Any]):
         part = normalized(_own(voxels), "zscore", high)[(..., *where)]
         # Else all of the volume would be sent to another process.
         return part if where is _WHOLE else part.clone()
+
+    def _label(self, volume: int, where: Where) -> torch.Tensor:
+        label = self._reader.volume("label", volume)
+        if label.ndim < 2:  # of the whole volume, which a patch keeps
+            return targets(_own(label.reshape(-1)), self._axes)
+        part = label[(..., *where)]
+        return targets(_own(part.reshape(-1, *part.shape[-3:])), self._axes)
 
     def _affine(self, where: Where) -> npt.NDArray[np.float64]:
         affine = affine_of(self.recipe.spacing, self._axes)
@@ -155,10 +162,10 @@ class VolumeDataset(Dataset[Any]):
         place = torch.from_numpy(affine)
         if self._meta_tensor is None:
             return {"image": image, "label": label, "affine": place}
-        return {
-            "image": self._meta_tensor(image, affine=place),
-            "label": self._meta_tensor(label, affine=place),
-        }
+        placed = self._meta_tensor(image, affine=place)
+        if label.ndim < 4:
+            return {"image": placed, "label": label}
+        return {"image": placed, "label": self._meta_tensor(label, affine=place)}
 
 
 @dataclass

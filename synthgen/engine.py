@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthgen.backend import Array, Device, Plan, Stage, get_backend, in_parts, placed_shape
+from synthgen.backend import Array, Device, Plan, Stages, get_backend, in_parts, placed_shape
 from synthgen.recipe import Recipe, load_recipe
 
 BATCH_BYTES = 256 * 2**20
@@ -20,7 +20,8 @@ class Batch:
 
     Attributes:
         image: (B, C, D, H, W), uint8, float16 or float32.
-        label: (B, T, D, H, W), uint8 or uint16, 0 = background; T label maps, one a task.
+        label: uint8 or uint16. (B, T, D, H, W): T label maps, one a task, 0 = background. Of whole
+            volumes (B, T): a class a task, from 0 on.
         index: (B,) uint64 volume indices, on the host.
         placed: (B, N, Placed.SIZE) int32: where each object went, or that it was dropped, in
             painting order; columns as in ``synthgen.kernels.records.Placed``.
@@ -84,10 +85,9 @@ class Generator:
         """
         index, plan = _checked(indices), self._backend.plan
         allocate = allocate or self._backend.empty
-        size = (len(index), 1, *plan.shape)
         return Batch(
-            image=allocate(size, plan.image_dtype),
-            label=allocate(size, plan.label_dtype),
+            image=allocate((len(index), 1, *plan.shape), plan.image_dtype),
+            label=allocate((len(index), *plan.label_shape), plan.label_dtype),
             index=index,
             placed=allocate(placed_shape(plan, len(index)), "int32"),
         )
@@ -104,10 +104,10 @@ class Generator:
         """
         plan, count = self._backend.plan, len(batch)
         image = self._view(batch.image, "image", plan.image_dtype, (count, 1, *plan.shape))
-        label = self._view(batch.label, "label", plan.label_dtype, (count, 1, *plan.shape))
+        label = self._view(batch.label, "label", plan.label_dtype, (count, *plan.label_shape))
         placed = self._view(batch.placed, "placed", "int32", placed_shape(plan, count))
         with self._backend.queueing_on(stream):
-            self._backend.fill(self.seed, batch.index, image[:, 0], label[:, 0], placed)
+            self._backend.fill(self.seed, batch.index, image[:, 0], label, placed)
         return batch
 
     def _view(self, memory: Array, name: str, dtype: str, shape: tuple[int, ...]) -> Array:
@@ -123,13 +123,13 @@ class Generator:
             )
         return array
 
-    def stages(self, batch: Batch) -> list[Stage]:
+    def stages(self, batch: Batch) -> Stages:
         """The kernels that make ``batch``, in order, for a benchmark to run and time one by one.
 
         On the CPU a batch of one volume.
         """
         return self._backend.stages(
-            self.seed, batch.index, batch.image[:, 0], batch.label[:, 0], batch.placed
+            self.seed, batch.index, batch.image[:, 0], batch.label, batch.placed
         )
 
     def synchronize(self) -> None:
@@ -200,11 +200,11 @@ def plan_of(recipe: Recipe) -> Plan:
         shape=recipe.reference_shape,
         image_dtype=recipe.image_dtype,
         label_dtype=recipe.label_dtype,
-        shapes=recipe.shapes.tables(),
-        contour=recipe.appearance.tables(recipe.image_dtype),
-        ratio=recipe.placement.ratio_millionths,
-        tries=recipe.placement.tries,
-        legacy=recipe.placement.denominator == "legacy",
+        label_shape=recipe.label_shape,
+        shapes=recipe.shapes.tables(recipe.reference_shape),
+        placement=recipe.placement.tables(),
+        appearance=recipe.appearance.tables(recipe.image_dtype),
+        labels=recipe.labels.tables(),
     )
 
 

@@ -1,4 +1,7 @@
-"""A montage of volumes: three planes of the image, and of the image under its labels."""
+"""A montage of volumes: three planes of the image, and of the image under its labels.
+
+Labels of whole volumes are written beside the planes.
+"""
 
 import math
 from collections.abc import Sequence
@@ -10,6 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
+
+from synthgen.labels.tasks import Task
+from synthgen.store.tasks import place_of, tasks_of
 
 ROWS_MAX = 32
 
@@ -42,13 +48,15 @@ class Volume:
     """One volume to draw.
 
     Attributes:
-        image, label: (D, H, W).
+        image, label: (D, H, W); there is no label map where labels are of whole volumes.
         index: its index in the data set.
+        classes: names of those of the whole volume.
     """
 
     image: npt.NDArray[Any]
-    label: npt.NDArray[np.unsignedinteger]
+    label: npt.NDArray[np.unsignedinteger] | None
     index: int
+    classes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -88,28 +96,43 @@ def from_recipe(
     indices: Sequence[int] | None = None,
     *,
     seed: int = 0,
+    task: str | None = None,
 ) -> Volumes:
-    """Make the volumes ``indices`` of a recipe, on the CPU: for a few it is the quicker start."""
+    """Make the volumes ``indices`` of a recipe, on the CPU: for a few it is the quicker start.
+
+    Args:
+        task: which to show of several label maps, by default the first; of whole volumes, by
+            default all.
+
+    Raises:
+        ValueError: there is no such task.
+    """
     from synthgen.engine import generate
     from synthgen.recipe import load_recipe
 
     recipe = load_recipe(recipe)
     chosen = _checked(range(3) if indices is None else indices)
+    labels = _Labels.of(recipe.tasks, task)
     volumes = [
-        Volume(image[0], label[0], int(index))
+        labels.volume(image[0], label, int(index))
         for batch in generate(recipe, seed=seed, indices=chosen, device="cpu")
         for image, label, index in zip(batch.image, batch.label, batch.index, strict=True)
     ]
     title = _title(recipe.name, recipe.reference_shape, seed)
-    return Volumes(title, recipe.spacing, recipe.class_names, volumes)
+    return labels.montage(title, recipe.spacing, volumes)
 
 
-def from_store(path: str | Path, indices: Sequence[int] | None = None) -> Volumes:
-    """Read the volumes ``indices`` of a store; of several label maps, the first.
+def from_store(
+    path: str | Path, indices: Sequence[int] | None = None, *, task: str | None = None
+) -> Volumes:
+    """Read the volumes ``indices`` of a store.
+
+    Args:
+        task: as in ``from_recipe``.
 
     Raises:
-        ValueError: it is no store, has no such volume, or synthgen made it and its files are not
-            as they were committed: zarr reads a lost one as zeros.
+        ValueError: it is no store, has no such volume or task, or synthgen made it and its files
+            are not as they were committed: zarr reads a lost one as zeros.
     """
     import zarr
 
@@ -121,8 +144,8 @@ def from_store(path: str | Path, indices: Sequence[int] | None = None) -> Volume
         require_intact(Path(path), ())
     try:
         group: Any = zarr.open_group(path, mode="r")  # of arrays, as stores are
-        images, labels = group["image"], group["label"]
-        names, spacing = group.attrs["class_names"], group.attrs["spacing"]
+        images, maps = group["image"], group["label"]
+        tasks, spacing = tasks_of(group.attrs), group.attrs["spacing"]
         recipe, seed = group.attrs["recipe"]["name"], group.attrs["seed"]
     except (KeyError, FileNotFoundError):
         raise ValueError(f"{path}: not a store of labelled volumes") from None
@@ -133,11 +156,44 @@ def from_store(path: str | Path, indices: Sequence[int] | None = None) -> Volume
             raise ValueError(f"index: the store has volumes 0..{count - 1}, got {index}")
     if ours:
         require_intact(Path(path), chosen)
+    labels = _Labels.of(tasks, task)
+    axes = slice(None) if maps.ndim in (2, 5) else None  # of tasks; else there is one
     volumes = [
-        Volume(images[index, 0], labels[(index, 0) if labels.ndim == 5 else index], index)
-        for index in chosen
+        labels.volume(images[index, 0], np.asarray(maps[index])[axes], index) for index in chosen
     ]
-    return Volumes(_title(recipe, images.shape[2:], seed), spacing, names, volumes)
+    return labels.montage(_title(recipe, images.shape[2:], seed), spacing, volumes)
+
+
+class _Labels(NamedTuple):
+    """What to show of labels: of maps (T, D, H, W) one task, of whole volumes (T,) one or all.
+
+    Attributes:
+        place: of the task that was asked for.
+    """
+
+    tasks: Sequence[Task]
+    place: int | None
+
+    @classmethod
+    def of(cls, tasks: Sequence[Task], name: str | None) -> "_Labels":
+        """Those of the task ``name``; raises ValueError where there is none."""
+        return cls(tasks, None if name is None else place_of(tasks, name))
+
+    def volume(self, image: Any, label: Any, index: int) -> Volume:
+        if label.ndim > 1:
+            return Volume(image, label[self.place or 0], index)
+        names = [
+            task.class_names[value] for task, value in zip(self.tasks, label.tolist(), strict=True)
+        ]
+        return Volume(image, None, index, names if self.place is None else [names[self.place]])
+
+    def montage(self, title: str, spacing: Sequence[float], volumes: Sequence[Volume]) -> Volumes:
+        """With the task in the title, where one of several is shown."""
+        maps = any(volume.label is not None for volume in volumes)
+        place = 0 if self.place is None and maps else self.place
+        if place is not None and len(self.tasks) > 1:
+            title = f"{title}, {self.tasks[place].name}"
+        return Volumes(title, spacing, self.tasks[place or 0].class_names, volumes)
 
 
 def draw(content: Volumes) -> Image.Image:
@@ -156,10 +212,9 @@ def draw(content: Volumes) -> Image.Image:
         middle = layout.top(row) + layout.height // 2
         pen.text((_MARGIN, middle), _caption(volume), _GREY, _font(_TEXT), anchor="lm")
         for cut, left, size in zip(planes[row], layout.lefts, layout.sizes, strict=True):
-            grey, overlay = _pictures(cut, size)
             top = middle - size[0] // 2
-            page.paste(Image.fromarray(grey), (left, top))
-            page.paste(Image.fromarray(overlay), (left + size[1] + _GAP, top))
+            for place, picture in enumerate(_pictures(cut, size)):
+                page.paste(Image.fromarray(picture), (left + place * (size[1] + _GAP), top))
     for place, entry in enumerate(legend):
         column, line = divmod(place, lines)
         _draw_entry(pen, layout.lefts[0] + column * step, bottom + line * _LEGEND_LINE, entry)
@@ -181,11 +236,13 @@ class _Layout(NamedTuple):
         unit = -(-_TILE // max(content.volumes[0].image.shape)) / min(content.spacing)
         sides = np.maximum(1, np.rint(extent * min(unit, _TILE_MAX / extent.max()))).astype(int)
         sizes = [(int(sides[plane.up]), int(sides[plane.right])) for plane in _PLANES]
-        left = 2 * _MARGIN + max(_text_width(_caption(v), _TEXT) for v in content.volumes)
+        lines = [line for v in content.volumes for line in _caption(v).splitlines()]
+        left = 2 * _MARGIN + max(_text_width(line, _TEXT) for line in lines)
+        pictures = 1 if content.volumes[0].label is None else 2
         lefts = []
         for _, columns in sizes:
             lefts.append(left)
-            left += 2 * columns + _GAP + _PLANE_GAP
+            left += pictures * (columns + _GAP) - _GAP + _PLANE_GAP
         right = max(left - _PLANE_GAP, lefts[0] + _text_width(content.title, _LARGE))
         return cls(sizes, lefts, max(rows for rows, _ in sizes), right + _MARGIN)
 
@@ -194,10 +251,10 @@ class _Layout(NamedTuple):
 
 
 class _Cut(NamedTuple):
-    """One plane of a volume: grey values and label values."""
+    """One plane of a volume: grey values and label values, if there are any."""
 
     grey: Pixels
-    label: npt.NDArray[np.unsignedinteger]
+    label: npt.NDArray[np.unsignedinteger] | None
 
 
 class _Entry(NamedTuple):
@@ -208,9 +265,14 @@ class _Entry(NamedTuple):
 
 
 def _cut(volume: Volume) -> list[_Cut]:
-    """The planes with most labelled voxels, in grey values that share one window."""
-    at = [_fullest(volume.label, plane.across) for plane in _PLANES]
-    labels = [_slice(volume.label, plane, i) for plane, i in zip(_PLANES, at, strict=True)]
+    """The planes with most labelled, or bright, voxels, in grey values that share one window."""
+    label = volume.label
+    shown = volume.image > volume.image.mean() if label is None else label
+    at = [_fullest(shown, plane.across) for plane in _PLANES]
+    labels = [
+        None if label is None else _slice(label, plane, i)
+        for plane, i in zip(_PLANES, at, strict=True)
+    ]
     images = [
         np.nan_to_num(_slice(volume.image, plane, i).astype(np.float32))
         for plane, i in zip(_PLANES, at, strict=True)
@@ -224,8 +286,8 @@ def _cut(volume: Volume) -> list[_Cut]:
     return [_Cut(grey, label) for grey, label in zip(greys, labels, strict=True)]
 
 
-def _fullest(label: npt.NDArray[np.unsignedinteger], axis: int) -> int:
-    """The slice with most labelled voxels; of equals, the one nearest to the middle."""
+def _fullest(label: npt.NDArray[Any], axis: int) -> int:
+    """The slice with most voxels other than 0; of equals, the one nearest to the middle."""
     others = tuple(other for other in range(3) if other != axis)
     counts = np.count_nonzero(label, axis=others)
     best = np.flatnonzero(counts == counts.max())
@@ -237,14 +299,16 @@ def _slice(array: npt.NDArray[Any], plane: _Plane, index: int) -> npt.NDArray[An
     return upward[::-1]
 
 
-def _pictures(cut: _Cut, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
+def _pictures(cut: _Cut, size: tuple[int, int]) -> list[Pixels]:
     """The plane in grey, and under coloured labels with opaque outlines, at ``size``."""
-    label = _enlarged(cut.label, size)
     grey = np.repeat(_enlarged(cut.grey, size)[..., None], 3, axis=-1)
+    if cut.label is None:
+        return [grey]
+    label = _enlarged(cut.label, size)
     colour = PALETTE[(label.astype(np.int64) - 1) % len(PALETTE)]
     mixed = (grey * (1 - _FILL) + colour * _FILL).astype(np.uint8)
     overlay = np.where(_outline(label)[..., None], colour, mixed)
-    return grey, np.where(label[..., None] == 0, grey, overlay)
+    return [grey, np.where(label[..., None] == 0, grey, overlay)]
 
 
 def _enlarged(plane: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
@@ -268,8 +332,9 @@ def _outline(label: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 
 def _legend(rows: Sequence[Sequence[_Cut]], names: Sequence[str]) -> list[_Entry]:
     """The classes drawn; what is too much for a legend is counted."""
-    drawn = np.unique(np.concatenate([cut.label.ravel() for row in rows for cut in row]))
-    classes = [int(value) for value in drawn if value]
+    labels = [cut.label for row in rows for cut in row if cut.label is not None]
+    drawn = {int(value) for label in labels for value in np.unique(label)}
+    classes = sorted(drawn - {0})
     shown = [_Entry(_colour(value), names[value]) for value in classes[:_LEGEND_MAX]]
     hidden = len(classes) - len(shown)
     return [*shown, _Entry(_PAPER, f"and {hidden} more")] if hidden else shown
@@ -296,7 +361,7 @@ def _colour(value: int) -> tuple[int, int, int]:
 
 
 def _caption(volume: Volume) -> str:
-    return f"#{volume.index}"
+    return "\n".join([f"#{volume.index}", *volume.classes])
 
 
 def _text_width(text: str, size: int) -> int:

@@ -55,6 +55,7 @@ _RULES = {
     "extra_forbidden": "unknown key",
     "invalid_key": "keys must be text",
     "model_type": "must be a mapping of settings",
+    "model_attributes_type": "must be a mapping of settings",
     "tuple_type": "must be a list",
     "too_short": "needs {min_length} or more entries",
     "too_long": "needs {max_length} or fewer entries",
@@ -91,6 +92,9 @@ def _describe(field: str, details: list[ErrorDetails]) -> str:
     kind, value, message = first["type"], first["input"], first["msg"]
     if kind == "missing":
         return f"{field}: missing"
+    if kind == "union_tag_invalid":
+        rule = first["ctx"]["expected_tags"].replace(", ", " or ")
+        return f"{field}.kind: must be {rule}, got {_show(first['ctx']['tag'])}"
     if kind == "value_error":
         message = message.removeprefix("Value error, ")
         if isinstance(value, dict):  # a check of a whole stage, which names its field and value

@@ -92,11 +92,18 @@ def _mean_and_scale(total: Any, squares: Any, voxels: int) -> tuple[Any, Any]:
     return mean, 1 / (std + (std == 0))
 
 
-def class_indices(label: "Tensor") -> "Tensor":
-    """Labels in a type that torch computes with: uint16 becomes int32."""
+def targets(label: "Tensor", axes: Axes) -> "Tensor":
+    """Labels in a type that torch computes with.
+
+    Args:
+        label: (..., T, D, H, W): uint16 becomes int32, and the last axes come in the order
+            ``axes``; (T,) or (B, T) of whole volumes: int64, as cross entropy takes it.
+    """
     import torch
 
-    return label.to(torch.int32) if label.dtype == torch.uint16 else label
+    if label.ndim < 4:
+        return label.to(torch.int64)
+    return ordered(label.to(torch.int32) if label.dtype == torch.uint16 else label, axes)
 
 
 def ordered(volume: "Tensor", axes: Axes) -> "Tensor":

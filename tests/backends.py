@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from synthgen.backend.base import workspace
-from synthgen.backend.launches import constants, stages
+from synthgen.backend.base import constants, cuda_stages, patterns, workspace
+from synthgen.backend.calls import calls_of
 from synthgen.kernels.place_overlap import place_overlap
 from tests.host_cuda import HostKernel
 
@@ -19,22 +19,42 @@ def place_on_cpu(*args):
         place_overlap(*(arg[b] if i in per_volume else arg for i, arg in enumerate(args)))
 
 
-class HostCudaBackend:
-    """The CUDA launch sequence with every ``.cu`` compiled for and run on the CPU.
+class HostLauncher:
+    """Runs every ``.cu`` compiled for the CPU.
 
     Args:
-        plan: as for every backend.
         sanitize: with address and undefined-behaviour sanitizers.
         order: seed of the order in which the threads of a block run between barriers.
         place: the placement, by default its CPU build.
     """
 
+    def __init__(self, *, sanitize: bool = False, order: int = 0, place: Any = None):
+        self._sanitize, self._order = sanitize, order
+        self.place = place or place_on_cpu
+
+    def launch(self, name, grid, threads, args, *, shared=0, **defines):
+        kernel = HostKernel(name, sanitize=self._sanitize, **defines)
+        kernel(grid, (threads,), args, shared_bytes=shared, order_seed=self._order)
+
+
+def garbage(calls, count):
+    """A workspace full of what a kernel must not rely on."""
+    work = workspace(calls, count, np)
+    for array in work.values():
+        array.view(np.uint8).fill(0xA5)
+    return work
+
+
+class HostCudaBackend:
+    """The CUDA launch sequence on the CPU; ``options`` are those of ``HostLauncher``."""
+
     name = "host-cuda"
 
-    def __init__(self, plan: Any, *, sanitize: bool = False, order: int = 0, place: Any = None):
-        self.plan, self._sanitize, self._order = plan, sanitize, order
-        self._place = place or place_on_cpu
-        self._tables = constants(plan, np.ascontiguousarray)
+    def __init__(self, plan: Any, **options: Any):
+        self.plan = plan
+        self._calls = calls_of(plan)
+        self._constants = constants(self._calls, np.ascontiguousarray)
+        self._start = HostLauncher(**options)
 
     def empty(self, shape, dtype):
         return np.empty(shape, dtype)
@@ -49,19 +69,10 @@ class HostCudaBackend:
         return array
 
     def fill(self, seed, indices, image, label, placed):
-        work = workspace(self.plan, len(indices), np)
-        for array in work.values():  # what a kernel must not rely on
-            array.view(np.uint8).fill(0xA5)
-        patterns = image.view(self.plan.contour.levels.dtype)
-        for stage in stages(
-            self.plan, self._tables, work, seed, indices, patterns, label, placed, self._launch,
-            self._place,
-        ):  # fmt: skip
+        outputs = {"image": patterns(image), "label": label, "placed": placed}
+        arrays = outputs | garbage(self._calls, len(indices)) | self._constants
+        for stage in cuda_stages(self._calls, self._start, seed, indices, arrays):
             stage.run()
-
-    def _launch(self, name, grid, threads, args, shared, defines):
-        kernel = HostKernel(name, sanitize=self._sanitize, **defines)
-        kernel(grid, (threads,), args, shared_bytes=shared, order_seed=self._order)
 
 
 def generic_environment() -> dict[str, str]:

@@ -189,6 +189,74 @@ def displacement(name: str, x: Array, y: Array, z: Array, largest: tuple[float, 
     return amplitude * largest[0] * family(frequency, u, v, q)
 
 
+# Largest magnitude and side of a cell in parts of the largest x, octaves; of our own.
+NOISES = {
+    "gradient_noise_fine": (0.05, 0.1, 2),
+    "gradient_noise_coarse": (0.1, 0.25, 3),
+}
+_EDGES_OF_A_CUBE = np.array(
+    [
+        np.insert([first, second], lacking, 0)
+        for lacking in range(3)
+        for first in (1, -1)
+        for second in (1, -1)
+    ]
+)
+
+
+def _mixed(word: Array) -> Array:
+    """Two rounds of a hash of words below 2^32, as uint64."""
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        word = ((word ^ (word >> np.uint64(shift))) * np.uint64(factor)) & np.uint64(2**32 - 1)
+    return word
+
+
+def gradients(cell: Array, salt: int) -> Array:
+    """(..., 3), of the points of a cubic lattice.
+
+    Args:
+        cell: (..., 3) whole numbers.
+        salt: of the octave.
+    """
+    factors = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D])
+    word = _mixed(((cell * factors).sum(axis=-1) % 2**32 + salt).astype(np.uint64) % 2**32)
+    lacking = (word % 2**30) * 3 // 2**30
+    return _EDGES_OF_A_CUBE[(4 * lacking + word // 2**30).astype(int)]
+
+
+def noise(key: int, octaves: int, x: Array, y: Array, z: Array) -> Array:
+    """Octaves of amplitude 1, 1/2, 1/4 ... of gradient noise, the first with cells of side 1."""
+    point, total = np.stack(np.broadcast_arrays(x, y, z), axis=-1), np.zeros(())
+    for octave in range(octaves):
+        salt = int(_mixed(np.uint64((key + octave * 0x27D4EB2F) % 2**32)))
+        corner = np.floor(point)
+        value = np.zeros(())
+        for step in np.ndindex(2, 2, 2):
+            away = point - corner - step
+            t = 1 - np.abs(away)
+            weight = np.prod(t**3 * (10 - 15 * t + 6 * t**2), axis=-1)
+            gradient = gradients((corner + step).astype(np.int64), salt)
+            value = value + weight * (gradient * away).sum(axis=-1)
+        total = total + value / 2**octave
+        point = 2 * point + 0.5
+    return total
+
+
+def noise_displacement(name: str, key: int, x: Array, y: Array, z: Array, largest: float) -> Array:
+    """What is added to a distance, in voxels, at a point in the object's frame.
+
+    Args:
+        name: of NOISES.
+        key: of the noise.
+        x: coordinate in the object's frame; y and z likewise.
+        largest: the largest x of the volume's voxels.
+    """
+    amplitude, cell, octaves = NOISES[name]
+    most = 1.0364 * sum(0.5**octave for octave in range(octaves))
+    point = (coordinate / (cell * largest) for coordinate in (x, y, z))
+    return amplitude * largest / most * noise(key + 2**24, octaves, *point)
+
+
 def _exponential(base: float, s: Array) -> Array:
     return 128 * base**s
 

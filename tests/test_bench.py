@@ -54,11 +54,14 @@ def test_benchmark_cases_run(tmp_path):
     assert done.returncode == 0, done.stdout[-2000:]
 
 
-def test_statistics_agree_with_the_published_generator():
-    command = [sys.executable, "benchmarks/avs_db_statistics.py", "--json"]
+@pytest.mark.parametrize(
+    ("script", "name", "rows"), [("avs_db", "avs-db-legacy", 31), ("fdif", "fdif", 28)]
+)
+def test_statistics_agree_with_the_published_generator(script, name, rows):
+    command = [sys.executable, "-m", f"benchmarks.{script}_statistics", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     found = json.loads(done.stdout)
     wrong = [row for rows in found.values() for row in rows if not row["agrees"]]
     assert done.returncode == 0
     assert wrong == []
-    assert len(found["avs-db-legacy"]) == 31
+    assert len(found[name]) == rows

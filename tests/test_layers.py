@@ -18,6 +18,7 @@ LAYERS = [
     ["synthgen.engine"],
     ["synthgen.recipe"],
     ["synthgen.shapes", "synthgen.placement", "synthgen.appearance", "synthgen.labels"],
+    ["synthgen.meshes"],
     ["synthgen.backend", "synthgen.samples", "synthgen.tensors"],
     ["synthgen.kernels"],
     ["synthgen.settings", "synthgen.rng", "synthgen.cores", "synthgen.signals", "synthgen.named"],

@@ -45,6 +45,15 @@ _Count = Annotated[int, Field(ge=0)]
 _Json = dict[str, JsonValue]
 
 
+class CardTask(BaseModel):
+    """One of several tasks: its name, and the names of its classes by label value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    class_names: tuple[str, ...]
+
+
 class Card(BaseModel):
     """What a checkpoint is of: enough to resume its run, and to use its weights elsewhere.
 
@@ -56,6 +65,8 @@ class Card(BaseModel):
         next_sample: number of the first sample that no step has seen.
         network, arguments: of ``build_network``.
         class_names: by channel of the output; the first is the background.
+        tasks: whose channels follow each other in the output, each with a background of its own;
+            empty where there is one label map.
         normalize, axes: how voxels came to the network.
         spacing: (z, y, x) of a voxel, mm.
         shape: (D, H, W) of the input, voxels.
@@ -79,6 +90,7 @@ class Card(BaseModel):
     network: str
     arguments: _Json
     class_names: tuple[str, ...]
+    tasks: tuple[CardTask, ...] = ()
     normalize: Normalize
     axes: Literal["zyx"] = "zyx"
     spacing: tuple[_Positive, _Positive, _Positive]
@@ -271,7 +283,8 @@ def _verified_card(folder: Path) -> Card:
 
 def _card_text(card: Card) -> bytes:
     """JSON closed by a check of itself: a flipped bit in the card is seen too."""
-    values = json.loads(card.model_dump_json())
+    # Cards of one label map are as they were before there were several.
+    values = json.loads(card.model_dump_json(exclude=None if card.tasks else {"tasks"}))
     return json.dumps({**values, "check": _check(values)}, indent=1).encode() + b"\n"
 
 

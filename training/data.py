@@ -67,9 +67,11 @@ class Generated:
 
     Raises:
         RecipeError: the recipe does not allow the shape.
+        ValueError: its labels are of whole volumes.
     """
 
     def __init__(self, recipe: Recipe, settings: PretrainSettings) -> None:
+        _require_maps(recipe)
         self.recipe = recipe.at_shape(settings.shape)
         self.seed, self.source = settings.seed, {"kind": "generated"}
         self._settings = settings
@@ -111,7 +113,8 @@ class Stored:
 
     Raises:
         StoreError: there is none, or it is damaged or incomplete.
-        ValueError: it holds no volumes out, or too small ones; or a set of them was asked for.
+        ValueError: it holds no volumes out, or too small ones, or labels of whole volumes; or a
+            set of them was asked for.
     """
 
     first = 0
@@ -126,6 +129,7 @@ class Stored:
         )  # fmt: skip
         self._training, self._validation = opened(split="training"), opened(split="validation")
         self.recipe, self.seed = self._training.recipe, self._training.attributes["seed"]
+        _require_maps(self.recipe)
         self.source = {
             "kind": "store",
             "count": self._training.attributes["count"],
@@ -154,6 +158,15 @@ class Stored:
         for start in range(0, len(mine), size):
             items = [self._validation[Sample(place, 0)] for place in mine[start : start + size]]
             yield _on(default_collate(items), ranks.device)
+
+
+def _require_maps(recipe: Recipe) -> None:
+    """Raise ValueError unless there are label maps to train on."""
+    if not recipe.labels.per_voxel:
+        raise ValueError(
+            f"recipe: segmentation networks train on label maps, and {recipe.name} labels whole "
+            f"volumes (labels.kind: {recipe.labels.kind})"
+        )
 
 
 def _ignore_interrupts(worker: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from synthgen.store.commit import make_folders, write_file
 
+_OF_TASK = "dice_"
 LOG, CURVES = "log.jsonl", "curves.png"
 
 
@@ -31,7 +32,7 @@ class Journal:
             file.write(_line(record))
 
     def draw(self) -> None:
-        """Draw loss and validation Dice over steps to ``curves.png``."""
+        """Draw loss and validation Dice, also of each task, over steps to ``curves.png``."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(8, 3.2), layout="constrained")
@@ -39,14 +40,24 @@ class Journal:
             figure.subplots(1, 2), ("loss", "dice"), ("training loss", "mean foreground Dice"),
             strict=True,
         ):  # fmt: skip
-            points = [(r["step"], r[name]) for r in self._records if r.get(name) is not None]
-            axes.plot(*zip(*points, strict=True) if points else ((), ()), linewidth=1)
+            self._plot(axes, name, "mean")
             axes.set(xlabel="step", ylabel=label)
             axes.grid(alpha=0.3)
-        figure.axes[1].set_ylim(0, 1)
+        dice = figure.axes[1]
+        dice.set_ylim(0, 1)
+        tasks = {key for record in self._records for key in record if key.startswith(_OF_TASK)}
+        for key in sorted(tasks):
+            self._plot(dice, key, key.removeprefix(_OF_TASK))
+        if tasks:
+            dice.legend()
         picture = BytesIO()
         figure.savefig(picture, format="png", dpi=120)
         write_file(self._run / CURVES, picture.getvalue(), "journal")
+
+    def _plot(self, axes: Any, name: str, label: str) -> None:
+        """A curve of the records that have ``name``."""
+        points = [(r["step"], r[name]) for r in self._records if r.get(name) is not None]
+        axes.plot(*zip(*points, strict=True) if points else ((), ()), linewidth=1, label=label)
 
 
 def _line(record: dict[str, Any]) -> bytes:

@@ -1,6 +1,6 @@
 """The training loop: a network, volumes, and a folder that it can always go on from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from math import cos, isfinite, pi
@@ -13,17 +13,27 @@ from lightning_fabric import Fabric
 from monai.losses.dice import DiceCELoss, DiceLoss
 
 from synthgen.kernels.streams import Stream
+from synthgen.labels.tasks import Task
 from synthgen.rng import random_words
 from synthgen.training.augment import augmented
-from synthgen.training.checkpoint import FOLDER, Card, Loaded, latest, load, prune, save
+from synthgen.training.checkpoint import (
+    FOLDER,
+    Card,
+    CardTask,
+    Loaded,
+    latest,
+    load,
+    prune,
+    save,
+)
 from synthgen.training.clock import Clock
 from synthgen.training.data import Ranks, Tensors, Volumes
 from synthgen.training.errors import CheckpointError, TrainingError
 from synthgen.training.journal import CURVES, LOG, Journal
-from synthgen.training.metrics import dice_sum
 from synthgen.training.networks import build_network, network_arguments
 from synthgen.training.observer import Observer, Pretrained
 from synthgen.training.settings import PretrainSettings
+from synthgen.training.tasks import Tasks
 
 KEPT = 3  # checkpoints
 LOG_EVERY = 10  # steps
@@ -63,7 +73,8 @@ def train(
         checkpoint=loop.checkpoint,
         step=loop.step,
         finished=loop.step == settings.steps,
-        dice=loop.dice,
+        dice=loop.metrics.get("dice"),
+        metrics=loop.metrics,
         seconds=perf_counter() - start,
         first_rank=fabric.is_global_zero,
     )
@@ -84,15 +95,15 @@ class _Loop:
         self._run, self._volumes, self._settings = run, volumes, settings
         self._fabric, self._observer = fabric, observer
         self._ranks = Ranks(fabric.global_rank, fabric.world_size, fabric.device)
-        self._classes = volumes.recipe.num_classes
+        self._tasks = Tasks(volumes.recipe.tasks)
         self._arguments = network_arguments(
-            settings.network, settings.preset, classes=self._classes, shape=settings.shape
+            settings.network, settings.preset, classes=self._tasks.channels, shape=settings.shape
         )
         self._criterion = _LOSSES[settings.loss](to_onehot_y=True, softmax=True)
         self._clock = Clock(fabric.device.type == "cuda")
         self._losses: list[torch.Tensor] = []
         self.step, self._next = 0, volumes.first
-        self.dice: float | None = None
+        self.metrics: dict[str, float] = {}  # of the last validation
         self.checkpoint = resumed[0] if resumed else run  # on other ranks, too
         self._set_up(resumed[1] if resumed else None)
         self._journal = Journal(run, self.step) if fabric.is_global_zero else None
@@ -112,7 +123,7 @@ class _Loop:
             self._optimizer.load_state_dict(resumed.optimizer_state)
             self._fabric.strategy.precision.load_state_dict(resumed.scaler_state or {})
             self.step, self._next = resumed.card.step, resumed.card.next_sample
-            self.dice = resumed.card.metrics.get("dice")
+            self.metrics = resumed.card.metrics
 
     def go(self) -> None:
         """Steps until all are done, or the observer asks to stop."""
@@ -173,25 +184,20 @@ class _Loop:
 
     def _backward(self, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         if self.step == 0:
-            self._check_labels((label >= self._classes).sum())
+            self._check_labels(self._tasks.outside(label))
         if self._settings.augment:
             image, label = augmented(image, label)
-        loss: torch.Tensor = self._criterion(self._net(image), label)
+        loss = self._tasks.loss(self._criterion, self._net(image), label)
         self._fabric.backward(loss / self._settings.accumulate)
         return loss.detach()
 
-    def _check_labels(self, wrong: torch.Tensor) -> None:
+    def _check_labels(self, outside: torch.Tensor) -> None:
         """Raise TrainingError, on all ranks, if one of them saw labels without a channel.
 
         Args:
-            wrong: number of their voxels, of this rank.
+            outside: (T,) number of their voxels, of this rank.
         """
-        voxels = int(self._sum(wrong.double()))
-        if voxels:
-            raise TrainingError(
-                f"label: the recipe has classes 0..{self._classes - 1}, {voxels} voxels have "
-                "others; the store is not of its recipe"
-            )
+        self._tasks.check_outside(self._sum(outside.double()).tolist())
 
     def _log(self) -> None:
         """Record the steps since the last time; raises TrainingError if one had no loss."""
@@ -218,22 +224,22 @@ class _Loop:
     def _validate(self) -> None:
         # The network itself: its DDP wrapper would wait for ranks that have no volumes left.
         net = self._net.module.eval()
-        sums, wrong = torch.zeros(4, dtype=torch.float64), torch.zeros(())
+        sums = self._tasks.no_sums()
+        outside = torch.zeros(len(sums), dtype=torch.float64)
         for batch in self._volumes.validation(self._ranks):
             with self._fabric.autocast():
-                prediction = net(batch["image"]).argmax(1, keepdim=True)
-            label = batch["label"].clamp_max(self._classes - 1)
-            wrong += (label != batch["label"]).sum().cpu()
-            parts = dice_sum(prediction, label, self._classes)
-            sums += torch.stack([part.double().cpu() for part in parts])
+                output = net(batch["image"])
+            outside += self._tasks.outside(batch["label"]).cpu()
+            sums += self._tasks.sums(output, batch["label"])
         net.train()
-        self._check_labels(wrong)
-        dice, present, absent, invented = self._sum(sums).tolist()
-        self.dice = dice / present if present else None
-        self._record(
-            dice=self.dice, classes_present=int(present), classes_invented=int(invented),
-            classes_absent=int(absent),
-        )  # fmt: skip
+        self._check_labels(outside)
+        figures = self._tasks.figures(self._sum(sums).cpu())
+        self.metrics = {
+            name: value
+            for name, value in figures.items()
+            if value is not None and not name.startswith("classes")
+        }
+        self._record(**figures)
         if self._journal:
             self._journal.draw()
         self._clock.read()
@@ -280,12 +286,13 @@ class _Loop:
             next_sample=self._next,
             network=settings.network,
             arguments=self._arguments,
-            class_names=tuple(recipe.class_names),
+            class_names=tuple(name for task in recipe.tasks for name in task.class_names),
+            tasks=_card_tasks(recipe.tasks),
             normalize=settings.normalize,
             spacing=recipe.spacing,
             shape=settings.shape,
             settings=settings.model_dump(mode="json"),
-            metrics={} if self.dice is None else {"dice": self.dice},
+            metrics=self.metrics,
             versions={package: version(package) for package in _PACKAGES},
         )
 
@@ -301,15 +308,23 @@ class _Loop:
         settings, seconds = self._settings, 0.0
         size = (settings.batch_size, 1, *settings.shape)
         image = torch.rand(size, device=self._ranks.device)
+        label = image.new_zeros(size[0], len(self._volumes.recipe.tasks), *size[2:])
         for _ in range(PROBES):
             start = perf_counter()
-            loss = self._criterion(self._net(image), torch.zeros_like(image))
+            loss = self._tasks.loss(self._criterion, self._net(image), label)
             self._fabric.backward(loss)
             if self._ranks.device.type == "cuda":
                 torch.cuda.synchronize()
             seconds = perf_counter() - start
         self._optimizer.zero_grad()
         return seconds
+
+
+def _card_tasks(tasks: Sequence[Task]) -> tuple[CardTask, ...]:
+    """Several tasks, as a card lists them; one is its class names alone."""
+    if len(tasks) == 1:
+        return ()
+    return tuple(CardTask(name=name, class_names=tuple(classes)) for name, classes in tasks)
 
 
 def learning_rate(step: int, settings: PretrainSettings) -> float:

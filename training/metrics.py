@@ -1,4 +1,4 @@
-"""Dice of label maps, with the empty cases kept apart."""
+"""Dice of label maps, with the empty cases kept apart, and their accuracy."""
 
 from typing import NamedTuple
 
@@ -47,6 +47,27 @@ def dice_sum(prediction: Tensor, reference: Tensor, classes: int) -> DiceSum:
         absent=(~present).sum(),
         invented=(~present & (predicted > 0)).sum(),
     )
+
+
+class AccuracySum(NamedTuple):
+    """Sums over voxels; sums of ranks add up.
+
+    Attributes:
+        right: predicted as they are labelled.
+        voxels: (classes,) of each class, background included.
+    """
+
+    right: Tensor
+    voxels: Tensor
+
+
+def accuracy_sum(prediction: Tensor, reference: Tensor, classes: int) -> AccuracySum:
+    """Voxels that are right, and those that a guess of one class would have right.
+
+    Arguments are those of ``dice_sum``.
+    """
+    voxels = torch.bincount(reference.flatten().long(), minlength=classes)
+    return AccuracySum((prediction == reference).sum(), voxels)
 
 
 def _counts(values: Tensor, classes: int) -> Tensor:

@@ -29,6 +29,8 @@ class Pretrained:
         step: optimizer steps done in all.
         finished: whether that is all of them.
         dice: mean foreground Dice of the last validation; None before the first one.
+        metrics: all figures of it that its checkpoint has, by name: of several tasks also those of
+            each, as ``dice_shape``.
         seconds: elapsed.
         first_rank: whether this process is to tell of it.
     """
@@ -37,6 +39,7 @@ class Pretrained:
     step: int
     finished: bool
     dice: float | None
+    metrics: Mapping[str, float]
     seconds: float
     first_rank: bool
 

@@ -2,10 +2,19 @@
 
 from typing import Literal
 
-from synthgen.backend.base import Array, Backend, Stage, in_parts, placed_shape
+from synthgen.backend.base import Array, Backend, Stages, in_parts, placed_shape
 from synthgen.backend.plan import Plan
 
-__all__ = ["Array", "Backend", "Device", "Plan", "Stage", "get_backend", "in_parts", "placed_shape"]
+__all__ = [
+    "Array",
+    "Backend",
+    "Device",
+    "Plan",
+    "Stages",
+    "get_backend",
+    "in_parts",
+    "placed_shape",
+]
 
 Device = Literal["auto", "cpu", "cuda"]
 

@@ -1,17 +1,20 @@
-"""What every backend offers, and the workspace that its kernels share."""
+"""What every backend offers, and what a kernel's call is made of."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from synthgen.backend.plan import Plan
-from synthgen.kernels.records import Box, Placed, Slice
+from synthgen.kernels.records import Placed
 
 Array = Any  # numpy.ndarray, or cupy.ndarray on CUDA
 Made = TypeVar("Made")
+Grid = tuple[int, int, int]
 
 
 class Stage(NamedTuple):
@@ -19,6 +22,105 @@ class Stage(NamedTuple):
 
     name: str
     run: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The kernels of a batch in order.
+
+    Attributes:
+        stages: ready to run.
+        arrays: what they read and write, by name, outputs and scratch; on the CPU of one volume.
+    """
+
+    stages: list[Stage]
+    arrays: Mapping[str, Array]
+
+    def __iter__(self) -> Iterator[Stage]:
+        return iter(self.stages)
+
+
+class Scratch(NamedTuple):
+    """An array that kernels pass on, of one volume."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """What the kernels of a batch read and write.
+
+    Attributes:
+        seed: uint64.
+        indices: (B,) uint64 volume indices, on the device.
+        arrays: the outputs ``image`` (as unsigned bit patterns), ``label`` and ``placed``, scratch
+            and constants, by name. On the CPU of one volume, on CUDA of B: there outputs and
+            scratch have a leading axis.
+    """
+
+    seed: np.uint64
+    indices: Array
+    arrays: Mapping[str, Array]
+
+    def __getitem__(self, name: str) -> Array:
+        return self.arrays[name]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class Launcher(Protocol):
+    """Starts CUDA kernels."""
+
+    def launch(
+        self,
+        name: str,
+        grid: Grid,
+        threads: int,
+        args: tuple[Any, ...],
+        *,
+        shared: int = 0,
+        **defines: str,
+    ) -> None:
+        """Start ``name.cu``.
+
+        Args:
+            grid: blocks along x, y, z.
+            threads: of a block.
+            shared: dynamic shared memory, bytes.
+            defines: preprocessor constants.
+        """
+        ...
+
+    def place(self, *args: Any) -> None:
+        """Start the placement, which Numba compiles."""
+        ...
+
+
+class Call(Protocol):
+    """One kernel pair with its constant arguments: all that a backend needs to know of it."""
+
+    @property
+    def name(self) -> str:
+        """Of the stage, as benchmarks show it."""
+        ...
+
+    def constants(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Tables that are the same for every volume."""
+        ...
+
+    def scratch(self) -> Mapping[str, Scratch]:
+        """Arrays that this call is the first to write."""
+        ...
+
+    def on_cpu(self, volume: Buffers) -> Callable[[], None]:
+        """The twin, ready to run on one volume."""
+        ...
+
+    def on_cuda(self, batch: Buffers, start: Launcher) -> Callable[[], None]:
+        """The launch, ready to be queued for a batch."""
+        ...
 
 
 class Backend(Protocol):
@@ -52,15 +154,15 @@ class Backend(Protocol):
             seed: 0 .. 2^64 - 1.
             indices: (B,) on the host.
             image: (B, D, H, W) of the plan's image type, C-contiguous, on the device.
-            label: (B, D, H, W) of the plan's label type, likewise.
+            label: (B, T, D, H, W) or (B, T) of the plan's label type, likewise.
             placed: (B, N, Placed.SIZE) int32, likewise.
         """
         ...
 
     def stages(
         self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
-    ) -> list[Stage]:
-        """The kernels that ``fill`` runs for one batch, in order, for a benchmark to time."""
+    ) -> Stages:
+        """The kernels that ``fill`` runs for one batch, for a benchmark to time."""
         ...
 
     def synchronize(self) -> None:
@@ -72,22 +174,58 @@ class Backend(Protocol):
         ...
 
 
-def workspace(plan: Plan, count: int, xp: Any) -> dict[str, Array]:
-    """Tables and arena for ``count`` volumes, from ``numpy`` or ``cupy``."""
-    depth, height, _ = plan.shape
-    shapes, variants = plan.shapes, plan.variants
+def workspace(calls: Iterable[Call], count: int, xp: Any) -> dict[str, Array]:
+    """Scratch arrays of all calls for ``count`` volumes, from ``numpy`` or ``cupy``."""
     return {
-        "objects": xp.empty((count, shapes.objects, shapes.columns), np.int32),
-        "boxes": xp.empty((count, variants, int(Box.SIZE)), np.int32),
-        "slices": xp.empty((count, variants, shapes.slices, int(Slice.SIZE)), np.int32),
-        "labels": xp.empty((count, variants, shapes.rows), np.uint64),
-        "lines": xp.empty((count, variants, shapes.rows), np.uint64),
-        "occupied": xp.empty((count, depth, plan.row_words, height), np.uint64),
+        name: xp.empty((count, *array.shape), array.dtype)
+        for call in calls
+        for name, array in call.scratch().items()
     }
 
 
+def workspace_bytes(calls: Iterable[Call]) -> int:
+    """Scratch memory of one volume."""
+    return sum(
+        math.prod(array.shape) * np.dtype(array.dtype).itemsize
+        for call in calls
+        for array in call.scratch().values()
+    )
+
+
+def constants(
+    calls: Iterable[Call], upload: Callable[[npt.NDArray[Any]], Array]
+) -> dict[str, Array]:
+    """Constant tables of all calls on the device."""
+    return {name: upload(table) for call in calls for name, table in call.constants().items()}
+
+
+def patterns(image: Array) -> Array:
+    """An image as unsigned integers of the same size."""
+    return image.view(f"uint{8 * image.dtype.itemsize}")
+
+
+def cuda_stages(
+    calls: Iterable[Call],
+    start: Launcher,
+    seed: int,
+    indices: Array,
+    arrays: Mapping[str, Array],
+) -> Stages:
+    """The launches of a batch in order, as many whatever its length.
+
+    Args:
+        calls: of the plan.
+        start: how kernels are started.
+        seed: 0 .. 2^64 - 1.
+        indices: (B,) uint64 on the device.
+        arrays: outputs, scratch and constants, see ``Buffers``.
+    """
+    batch = Buffers(np.uint64(seed), indices, arrays)
+    return Stages([Stage(call.name, call.on_cuda(batch, start)) for call in calls], arrays)
+
+
 def placed_shape(plan: Plan, count: int) -> tuple[int, int, int]:
-    return count, plan.shapes.objects, int(Placed.SIZE)
+    return count, plan.objects, int(Placed.SIZE)
 
 
 def in_parts(count: int, size: int, make: Callable[[slice], Made]) -> Iterator[Made]:

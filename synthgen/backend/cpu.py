@@ -4,21 +4,15 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from synthgen.backend.base import Array, Stage, workspace
+from synthgen.backend.base import Array, Buffers, Stage, Stages, constants, patterns, workspace
+from synthgen.backend.calls import calls_of
 from synthgen.backend.plan import Plan
 from synthgen.cores import available_cores
-from synthgen.kernels.paint_contour import paint_contour
-from synthgen.kernels.place_overlap import place_overlap
-from synthgen.kernels.rasterize_polygon_stack import rasterize_polygon_stack
-from synthgen.kernels.sample_polygon_stack import sample_polygon_stack
-from synthgen.kernels.turn import turn
-from synthgen.kernels.uniform_noise import uniform_noise
 
 
 class CpuBackend:
@@ -28,6 +22,8 @@ class CpuBackend:
 
     def __init__(self, plan: Plan, threads: int | None = None) -> None:
         self.plan = plan
+        self._calls = calls_of(plan)
+        self._constants = constants(self._calls, np.ascontiguousarray)
         self.threads = threads or available_cores()
         self._local = threading.local()
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
@@ -72,47 +68,16 @@ class CpuBackend:
     def _workspace(self) -> dict[str, Array]:
         """Tables and arena of this thread, for one volume."""
         if not hasattr(self._local, "workspace"):
-            self._local.workspace = workspace(self.plan, 1, np)
+            self._local.workspace = workspace(self._calls, 1, np)
         work: dict[str, Array] = self._local.workspace
         return work
 
     def stages(
         self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
-    ) -> list[Stage]:
+    ) -> Stages:
         """The kernels of one volume; every array has a leading axis of length 1."""
-        plan, key, index = self.plan, np.uint64(seed), indices[0]
-        shapes, contour, orientations = plan.shapes, plan.contour, len(plan.shapes.orientations)
-        work = {name: array[0] for name, array in self._workspace().items()}
-        objects, boxes, slices = work["objects"], work["boxes"], work["slices"]
-        labels, lines = work["labels"], work["lines"]
-        pixels, classes = image.view(contour.levels.dtype).reshape(-1), label.reshape(-1)
-
-        sample = partial(
-            sample_polygon_stack, shapes.settings, shapes.xy_vertices, shapes.z_rules, key, index,
-            orientations, objects, boxes,
-        )  # fmt: skip
-        rasterize = partial(
-            rasterize_polygon_stack, objects, orientations, shapes.side, contour.label_radius,
-            contour.line_radius, contour.label_discs, contour.line_discs, boxes, slices, labels,
-            lines,
-        )  # fmt: skip
-        turned = partial(turn, shapes.orientations, boxes, slices, labels, lines)
-        place = partial(
-            place_overlap, boxes, slices, labels, work["occupied"], orientations, plan.shape[2],
-            plan.ratio, plan.tries, plan.legacy, key, index, placed[0],
-        )  # fmt: skip
-        paint = partial(
-            paint_contour, objects, placed[0], boxes, slices, labels, lines, contour.levels[0],
-            contour.levels[contour.value], pixels, classes, plan.shape,
-        )  # fmt: skip
-        noise = partial(
-            uniform_noise, *contour.noise, contour.value, contour.levels, key, index, pixels
-        )
-        return [
-            Stage("sample", sample),
-            Stage("rasterize", rasterize),
-            *([Stage("turn", turned)] if orientations > 1 else []),
-            Stage("place", place),
-            Stage("paint", paint),
-            *([Stage("noise", noise)] if plan.noisy else []),
-        ]
+        outputs = {"image": patterns(image), "label": label, "placed": placed}
+        arrays = {name: array[0] for name, array in (outputs | self._workspace()).items()}
+        volume = Buffers(np.uint64(seed), indices, arrays | self._constants)
+        stages = [Stage(call.name, call.on_cpu(volume)) for call in self._calls]
+        return Stages(stages, arrays)

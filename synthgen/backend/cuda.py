@@ -9,8 +9,18 @@ import numpy as np
 import numpy.typing as npt
 from numba import cuda as numba_cuda
 
-from synthgen.backend.base import Array, Stage, in_parts, workspace
-from synthgen.backend.launches import Grid, constants, stages
+from synthgen.backend.base import (
+    Array,
+    Grid,
+    Stages,
+    constants,
+    cuda_stages,
+    in_parts,
+    patterns,
+    workspace,
+    workspace_bytes,
+)
+from synthgen.backend.calls import calls_of
 from synthgen.backend.plan import Plan
 from synthgen.backend.source import kernel_source
 from synthgen.kernels.place_overlap_cuda import THREADS, place_overlap
@@ -35,7 +45,8 @@ class CudaBackend:
             raise RuntimeError("no CUDA device")
         self.plan = plan
         # Whichever stream is first to read them, they are there.
-        self._tables = constants(plan, partial(cupy.asarray, blocking=True))
+        self._calls = calls_of(plan)
+        self._constants = constants(self._calls, partial(cupy.asarray, blocking=True))
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
         return cupy.empty(shape, dtype)
@@ -68,16 +79,15 @@ class CudaBackend:
         """Volumes whose workspace fits into free memory, and whose count into a grid."""
         pool = cupy.get_default_memory_pool()
         free = cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
-        return max(1, min(int(free) // self.plan.workspace_bytes, _GRID_MAX))
+        return max(1, min(int(free) // workspace_bytes(self._calls), _GRID_MAX))
 
     def stages(
         self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
-    ) -> list[Stage]:
-        return stages(
-            self.plan, self._tables, workspace(self.plan, len(indices), cupy), seed,
-            cupy.asarray(indices), image.view(self.plan.contour.levels.dtype), label, placed,
-            _launch, _place,
-        )  # fmt: skip
+    ) -> Stages:
+        outputs = {"image": patterns(image), "label": label, "placed": placed}
+        scratch = workspace(self._calls, len(indices), cupy)
+        arrays = outputs | scratch | self._constants
+        return cuda_stages(self._calls, _Launcher(), seed, cupy.asarray(indices), arrays)
 
     def synchronize(self) -> None:
         cupy.cuda.get_current_stream().synchronize()
@@ -100,19 +110,28 @@ def _kernel(name: str, defines: tuple[tuple[str, str], ...], shared: int) -> "cu
     return kernel
 
 
-def _launch(
-    name: str, grid: Grid, threads: int, args: tuple[Any, ...], shared: int, defines: dict[str, str]
-) -> None:
-    _kernel(name, tuple(defines.items()), shared)(grid, (threads,), args, shared_mem=shared)
+class _Launcher:
+    """Queues kernels on CuPy's current stream."""
 
+    def launch(
+        self,
+        name: str,
+        grid: Grid,
+        threads: int,
+        args: tuple[Any, ...],
+        *,
+        shared: int = 0,
+        **defines: str,
+    ) -> None:
+        _kernel(name, tuple(defines.items()), shared)(grid, (threads,), args, shared_mem=shared)
 
-def _place(*args: Any) -> None:
-    # as_cuda_array without sync, and an explicit stream: otherwise Numba waits for CuPy's stream.
-    pointer = cupy.cuda.get_current_stream().ptr
-    stream = numba_cuda.external_stream(pointer) if pointer else numba_cuda.default_stream()
-    arrays = [
-        numba_cuda.as_cuda_array(arg, sync=False) if isinstance(arg, cupy.ndarray) else arg
-        for arg in args
-    ]
-    volumes = len(args[-1])
-    place_overlap[volumes, THREADS, stream](*arrays)
+    def place(self, *args: Any) -> None:
+        # as_cuda_array without sync, and an explicit stream: otherwise Numba waits for CuPy's.
+        pointer = cupy.cuda.get_current_stream().ptr
+        stream = numba_cuda.external_stream(pointer) if pointer else numba_cuda.default_stream()
+        arrays = [
+            numba_cuda.as_cuda_array(arg, sync=False) if isinstance(arg, cupy.ndarray) else arg
+            for arg in args
+        ]
+        volumes = len(args[-1])
+        place_overlap[volumes, THREADS, stream](*arrays)

@@ -7,32 +7,27 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True)
-class PolygonStackTables:
-    """Kernel arguments and sizes.
+class SceneTables:
+    """What draws a scene of signed distance functions, however its objects came to be.
 
     Attributes:
         objects: N.
-        settings: (Sampling.SIZE,) int64.
-        xy_vertices: (sections,) int64, 0 for an ellipse.
-        z_rules: (z rules,) int64.
-        orientations: (K,) int64 ``Orientation`` codes.
-        columns: columns of the object table.
-        slices: most slices of a variant.
-        rows: most words of a variant's rows.
-        depth: most slices before turning.
-        side: most rows of a slice before turning.
+        parts: P, most parts of an object.
+        displacements: (J, DisplacementRow.SIZE) float32.
+        depths: (J,) float32, by how much each may lower a distance.
+        axis_tables: (J, VolumeAxis, DisplacementTable, stride) float32, the displacements along
+            the volume's axes.
+        object_frame: displacements are in each object's frame, else in the volume's.
+        grids: (G, R, R, R) float32 distance grids; one of a single value where there are none.
     """
 
     objects: int
-    settings: npt.NDArray[np.int64]
-    xy_vertices: npt.NDArray[np.int64]
-    z_rules: npt.NDArray[np.int64]
-    orientations: npt.NDArray[np.int64]
-    columns: int
-    slices: int
-    rows: int
-    depth: int
-    side: int
+    parts: int
+    displacements: npt.NDArray[np.float32]
+    depths: npt.NDArray[np.float32]
+    axis_tables: npt.NDArray[np.float32]
+    object_frame: bool
+    grids: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -54,51 +49,139 @@ class ContourTables:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Kernel arguments of each stage.
+class PolygonStackTables:
+    """Kernel arguments and sizes.
 
     Attributes:
-        shape: (D, H, W) in voxels.
-        image_dtype, label_dtype: NumPy names.
-        shapes: tables of the objects.
-        contour: tables of the image.
+        objects: N.
+        settings: (Sampling.SIZE,) int64.
+        xy_vertices: (sections,) int64, 0 for an ellipse.
+        z_rules: (z rules,) int64.
+        orientations: (K,) int64 ``Orientation`` codes.
+        columns: columns of the object table.
+        slices: most slices of a variant.
+        rows: most words of a variant's rows.
+        depth: most slices before turning.
+        side: most rows of a slice before turning.
+        outline: how they are rasterized where no contour is drawn.
+        scene: what mappers draw them with.
+    """
+
+    objects: int
+    settings: npt.NDArray[np.int64]
+    xy_vertices: npt.NDArray[np.int64]
+    z_rules: npt.NDArray[np.int64]
+    orientations: npt.NDArray[np.int64]
+    columns: int
+    slices: int
+    rows: int
+    depth: int
+    side: int
+    outline: ContourTables
+    scene: SceneTables
+
+    @property
+    def variants(self) -> int:
+        """Objects times orientations."""
+        return self.objects * len(self.orientations)
+
+
+@dataclass(frozen=True)
+class SdfTables(SceneTables):
+    """Kernel arguments and sizes.
+
+    Attributes:
+        settings: (SdfSampling.SIZE,) float32, but for the placement's.
+        entries: (E, 2) int64, rows of ``classes`` that each label is made of, -1 for none.
+        classes: (C, SdfClassRow.SIZE) float32.
+        slab: onions are measured between their ends only, else in the whole volume.
+    """
+
+    settings: npt.NDArray[np.float32]
+    entries: npt.NDArray[np.int64]
+    classes: npt.NDArray[np.float32]
+    slab: bool
+
+
+@dataclass(frozen=True)
+class OverlapTables:
+    """Kernel arguments.
+
+    Attributes:
         ratio: largest overlap ratio, millionths.
         tries: proposals an object.
         legacy: divide overlaps as the published script does.
     """
 
-    shape: tuple[int, int, int]
-    image_dtype: str
-    label_dtype: str
-    shapes: PolygonStackTables
-    contour: ContourTables
     ratio: int
     tries: int
     legacy: bool
 
-    @property
-    def variants(self) -> int:
-        """Objects times orientations."""
-        return self.shapes.objects * len(self.shapes.orientations)
+
+@dataclass(frozen=True)
+class FreeTables:
+    """Nothing is placed: objects stand where they are sampled.
+
+    Attributes:
+        spread: of their centres, in parts of each side.
+    """
+
+    spread: float
+
+
+@dataclass(frozen=True)
+class MapperTables:
+    """Kernel arguments.
+
+    Attributes:
+        mappers: (K, MapperRow.SIZE) float32.
+        texture: (NoiseRow.SIZE,) float32, of amplitude 0 where there is none.
+    """
+
+    mappers: npt.NDArray[np.float32]
+    texture: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LabelTables:
+    """Kernel arguments.
+
+    Attributes:
+        tasks: (T,) int64, the ``SceneObject`` column that each task tells.
+        per_voxel: a label map a task, or one value for the whole volume.
+    """
+
+    tasks: npt.NDArray[np.int64]
+    per_voxel: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What each stage leaves to the kernels.
+
+    Attributes:
+        shape: (D, H, W) in voxels.
+        image_dtype, label_dtype: NumPy names.
+        label_shape: (T, D, H, W), or (T,) where a volume has one label a task.
+        shapes, placement, appearance, labels: tables of the stages.
+    """
+
+    shape: tuple[int, int, int]
+    image_dtype: str
+    label_dtype: str
+    label_shape: tuple[int, ...]
+    shapes: PolygonStackTables | SdfTables
+    placement: OverlapTables | FreeTables
+    appearance: ContourTables | MapperTables
+    labels: LabelTables
 
     @property
-    def row_words(self) -> int:
-        """Words of an occupancy row: those of a volume's row and a spare one."""
-        return (self.shape[2] + 63) // 64 + 1
-
-    @property
-    def noisy(self) -> bool:
-        return self.contour.noise[1] > 0
-
-    @property
-    def workspace_bytes(self) -> int:
-        """Scratch memory of one volume."""
-        arena = 2 * self.variants * self.shapes.rows
-        occupied = self.shape[0] * self.shape[1] * self.row_words
-        return 8 * (arena + occupied)
+    def objects(self) -> int:
+        return self.shapes.objects
 
     @property
     def volume_bytes(self) -> int:
         """Image and label of one volume."""
-        sizes = np.dtype(self.image_dtype).itemsize + np.dtype(self.label_dtype).itemsize
-        return int(np.prod(self.shape, dtype=np.int64)) * sizes
+        image = np.prod(self.shape, dtype=np.int64) * np.dtype(self.image_dtype).itemsize
+        label = np.prod(self.label_shape, dtype=np.int64) * np.dtype(self.label_dtype).itemsize
+        return int(image + label)

@@ -9,11 +9,19 @@ from enum import IntEnum
 from importlib.resources import files
 from types import ModuleType
 
-from synthgen.kernels import polygon, records, streams
+from synthgen.kernels import (
+    mapper_records,
+    polygon,
+    records,
+    scene_records,
+    sdf_records,
+    streams,
+)
 
 _FOLDER = files("synthgen.kernels")
 _INCLUDE = re.compile(r'\s*#include "(.+)"')
 _TABLES = {"COSINE": polygon.COSINE}
+_RECORDS = (records, sdf_records, mapper_records, scene_records, streams)
 
 
 def kernel_names() -> list[str]:
@@ -36,9 +44,7 @@ def assemble(text: str, file: str, **defines: str) -> str:
     body = _inlined(text, file, set())
     return "\n".join(
         [
-            *_limits(records),
-            *_enum_defines(records),
-            *_enum_defines(streams),
+            *(define for module in _RECORDS for define in _defines(module)),
             *(f"#define {key} {value}" for key, value in defines.items()),
             *_tables_used_in(body),
             body,
@@ -46,18 +52,17 @@ def assemble(text: str, file: str, **defines: str) -> str:
     )
 
 
-def _limits(module: ModuleType) -> list[str]:
-    """``#define VERTICES_MAX 72`` for each whole number of a module."""
-    return [f"#define {key} {value}" for key, value in vars(module).items() if type(value) is int]
-
-
-def _enum_defines(module: ModuleType) -> list[str]:
-    """``#define Z_RULE_PRISM 0`` for each member of each ``IntEnum`` of a module."""
+def _defines(module: ModuleType) -> list[str]:
+    """``#define VERTICES_MAX 72`` for each whole number of a module, ``#define Z_RULE_PRISM 0`` for
+    each member of its ``IntEnum``s."""
     enums = [e for e in vars(module).values() if isinstance(e, type) and issubclass(e, IntEnum)]
     return [
-        f"#define {_upper_snake(enum.__name__)}_{name} {member.value}"
-        for enum in enums
-        for name, member in enum.__members__.items()
+        *(f"#define {key} {value}" for key, value in vars(module).items() if type(value) is int),
+        *(
+            f"#define {_upper_snake(enum.__name__)}_{name} {member.value}"
+            for enum in enums
+            for name, member in enum.__members__.items()
+        ),
     ]
 
 

@@ -71,6 +71,9 @@ def _show(report: "Report") -> None:
         "floor: time of writing the same buffers over this time; fg: share of labelled voxels; "
         "placed: objects a volume"
     )
+    evaluations = max(row.made.evaluations for row in report.rows)
+    if evaluations:
+        console.print(f"{evaluations:.2f} signed distances evaluated a voxel")
     console.print(", ".join(f"{key} {value}" for key, value in report.machine.items()))
     console.print(", ".join(f"{key} {value}" for key, value in report.versions.items()))
 

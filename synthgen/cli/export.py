@@ -31,6 +31,7 @@ OutArgument = Annotated[
 NameOption = Annotated[
     str | None, typer.Option(help="What files begin with. Default: the recipe's name.")
 ]
+TaskOption = Annotated[str | None, typer.Option(help="Whose labels. Default: all tasks'.")]
 LevelOption = Annotated[int, typer.Option(help="Of gzip, 0 .. 9; higher is slower, and smaller.")]
 ModalityOption = Annotated[str, typer.Option(help="What dataset.json calls the image's channel.")]
 
@@ -45,13 +46,14 @@ def nifti(
     store: StoreArgument,
     out: OutArgument,
     name: NameOption = None,
+    task: TaskOption = None,
     level: LevelOption = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Write images/, labels/ and dataset.json; run it again to resume."""
     from synthgen.export import nifti as write
 
-    _run(partial(write, store, out, name=name, level=level), as_json)
+    _run(partial(write, store, out, name=name, task=task, level=level), as_json)
 
 
 @export.command(
@@ -64,6 +66,7 @@ def decathlon(
     store: StoreArgument,
     out: OutArgument,
     name: NameOption = None,
+    task: TaskOption = None,
     modality: ModalityOption = "synthetic",
     level: LevelOption = 1,
     as_json: JsonOption = False,
@@ -74,7 +77,8 @@ def decathlon(
     """
     from synthgen.export import decathlon as write
 
-    _run(partial(write, store, out, name=name, modality=modality, level=level), as_json)
+    chosen = partial(write, store, out, name=name, task=task)
+    _run(partial(chosen, modality=modality, level=level), as_json)
 
 
 @export.command(
@@ -93,6 +97,9 @@ def nnunet(
         int, typer.Option("--id", help="XXX of DatasetXXX_NAME, 1 .. 999.", show_default=False)
     ],
     name: NameOption = None,
+    task: Annotated[
+        str | None, typer.Option(help="Whose labels, where there are several tasks.")
+    ] = None,
     modality: ModalityOption = "synthetic",
     level: LevelOption = 1,
     as_json: JsonOption = False,
@@ -103,7 +110,7 @@ def nnunet(
     """
     from synthgen.export import nnunet as write
 
-    chosen = partial(write, store, out, dataset_id=dataset_id, name=name)
+    chosen = partial(write, store, out, dataset_id=dataset_id, name=name, task=task)
     _run(partial(chosen, modality=modality, level=level), as_json)
 
 
@@ -115,12 +122,16 @@ def nnunet(
     ),
 )
 def ome_zarr(
-    store: StoreArgument, out: OutArgument, name: NameOption = None, as_json: JsonOption = False
+    store: StoreArgument,
+    out: OutArgument,
+    name: NameOption = None,
+    task: TaskOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write NAME_0000.ome.zarr and so on, OME-Zarr 0.5 with labels; run it again to resume."""
     from synthgen.export import ome_zarr as write
 
-    _run(partial(write, store, out, name=name), as_json)
+    _run(partial(write, store, out, name=name, task=task), as_json)
 
 
 def _run(write: "Callable[..., Exported]", as_json: bool) -> None:

@@ -114,4 +114,10 @@ def pretrain(
 
 def _line(done: Any) -> str:
     dice = "" if done.dice is None else f", mean foreground Dice {done.dice:.3f}"
-    return f"{done.checkpoint}: step {done.step}{dice}, {done.seconds:.0f} s"
+    tasks = ", ".join(
+        f"{name.removeprefix('dice_')} {value:.3f}"
+        for name, value in done.metrics.items()
+        if name.startswith("dice_")
+    )
+    told = f"{dice} ({tasks})" if tasks else dice
+    return f"{done.checkpoint}: step {done.step}{told}, {done.seconds:.0f} s"

@@ -22,6 +22,9 @@ def preview(
     ] = None,
     shape: ShapeOption = None,
     scale: ScaleOption = True,
+    task: Annotated[
+        str | None, typer.Option(help="Which of several label maps to draw. Default: the first.")
+    ] = None,
 ) -> None:
     """Draw volumes in three planes, with their labels, as a montage PNG."""
     from synthgen.preview import draw, from_recipe, from_store
@@ -33,9 +36,10 @@ def preview(
     if Path(source).is_dir():
         if seed is not None or shape is not None:
             raise ValueError("--seed and --shape are for recipes; a store has its own")
-        volumes = from_store(source, index)
+        volumes = from_store(source, index, task=task)
     else:
-        volumes = from_recipe(sized_recipe(source, shape, scale), index, seed=seed or 0)
+        recipe = sized_recipe(source, shape, scale)
+        volumes = from_recipe(recipe, index, seed=seed or 0, task=task)
     draw(volumes).save(output, format="PNG", optimize=True)
     print(f"wrote {output}")
 

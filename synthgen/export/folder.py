@@ -44,7 +44,7 @@ class Format(Protocol):
         """Make or replace ``path``, which no error leaves half-written; returns bytes.
 
         Args:
-            voxels: (z, y, x) of each of ``arrays``.
+            voxels: of each of ``arrays``, (z, y, x), several label maps with their axis first.
             writer: name for temporary files.
         """
 
@@ -87,6 +87,8 @@ class Export:
     Attributes:
         settings: what determines the files; one folder holds one export.
         documents: content of JSON files, by name; ``dataset.json`` is the last one.
+        note: called with each volume once its files are there, in any thread; what it adds to
+            ``documents`` is written with them.
     """
 
     source: Volumes
@@ -94,6 +96,7 @@ class Export:
     parts: Sequence[Part]
     settings: Mapping[str, Any]
     documents: Mapping[str, Any]
+    note: Callable[[int], None] | None = None
 
     def write(self, watcher: Watcher) -> Exported:
         """Write what is absent of the export.
@@ -187,6 +190,8 @@ class Export:
                 (self.folder / DOCUMENT).unlink(missing_ok=True)
                 voxels = [self.source.read(name, index) for name in part.format.arrays]
                 size += part.format.write(path, index, voxels, _WRITER)
+        if self.note:
+            self.note(index)
         return size
 
     def _put(self, name: str, values: Any) -> None:

@@ -4,6 +4,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -43,13 +44,14 @@ class NiftiFile:
         self._level, self._compressor = level, _compressor(level)
         self._dtype = source.dtypes[array].newbyteorder("<")
         self._description = f"synthgen {plan.recipe_digest[:16]} seed {plan.seed}"
-        self._size = _HEADER + plan.voxels * self._dtype.itemsize
-        self._header = _header(self._dtype, plan.shape, np.array(source.attributes["affine"]))
+        shape = source.shapes[array]
+        self._size = _HEADER + prod(shape) * self._dtype.itemsize
+        self._header = _header(self._dtype, shape, np.array(source.attributes["affine"]))
 
     def write(self, path: Path, index: int, voxels: Sequence[npt.NDArray[Any]], writer: str) -> int:
         """Write the file of volume ``index``, the same bytes each time; returns how many.
 
-        Voxels (z, y, x) in C order are NIfTI's x, y, z in Fortran's: nothing moves.
+        Voxels (t, z, y, x) in C order are NIfTI's x, y, z, t in Fortran's: nothing moves.
         """
         stream = self._compressor.compressobj(self._level, wbits=_GZIP)
         header = stream.compress(self._start(index))
@@ -91,7 +93,7 @@ def _header(dtype: np.dtype[Any], shape: Sequence[int], affine: npt.NDArray[Any]
     """The header of volumes.
 
     Args:
-        shape: (D, H, W).
+        shape: (D, H, W), or (T, D, H, W), of which T is NIfTI's fourth axis.
         affine: from voxel indices (x, y, z, 1) to mm, RAS.
     """
     try:

@@ -1,4 +1,4 @@
-"""OME-Zarr 0.5 images: one zarr group a volume, its label map inside.
+"""OME-Zarr 0.5 images: one zarr group a volume, its label maps inside.
 
 References:
     https://ngff.openmicroscopy.org/0.5/
@@ -18,7 +18,7 @@ from synthgen.store.codecs import CODECS, zarr_codecs
 from synthgen.store.commit import replaced_folder
 
 ENDING = ".ome.zarr"
-LABELS = "segmentation"
+LABELS = "segmentation"  # name of the only label map; of several, each has that of its task
 
 _SIDE_HIGH = 256  # voxels; where a side is longer, there is a next level of half the size
 _CHUNK_SIDE = 128
@@ -27,7 +27,7 @@ _SPACE = [{"name": name, "type": "space", "unit": "millimeter"} for name in "zyx
 
 
 class OmeZarrFolder:
-    """How a volume becomes a group: the image, and under ``labels`` its label map."""
+    """How a volume becomes a group: the image, and under ``labels`` its label maps."""
 
     arrays: tuple[str, ...] = ("image", "label")
 
@@ -35,7 +35,7 @@ class OmeZarrFolder:
         plan = source.plan
         self._origin = {"recipe": plan.recipe_digest, "seed": plan.seed}
         self._spacing = source.attributes["spacing"]
-        self._classes = source.attributes["class_names"]
+        self._classes = dict(zip(label_names(source), source.tasks, strict=True))
 
     def write(self, path: Path, index: int, voxels: Sequence[npt.NDArray[Any]], writer: str) -> int:
         """Write the group of volume ``index``; returns the bytes of its files."""
@@ -43,14 +43,20 @@ class OmeZarrFolder:
         name = path.name.removesuffix(ENDING)
         with replaced_folder(path, writer) as folder:
             group = zarr.create_group(folder)
-            labels = group.create_group("labels", attributes=_ome(labels=[LABELS]))
-            segmentation = labels.create_group(LABELS)
-            described = {"multiscales": self._levels(segmentation, label, LABELS)}
-            segmentation.attrs.update(_ome(**described, **{"image-label": self._image_label()}))
+            names = list(self._classes)
+            labels = group.create_group("labels", attributes=_ome(labels=names))
+            for label_name, part in zip(names, label.reshape(-1, *image.shape), strict=True):
+                self._write_label(labels, label_name, part)
             described = {"multiscales": self._levels(group, image[None], name)}
             origin = self._origin | {"volume": index, "bytes": _size(folder)}
             group.attrs.update(_ome(**described) | {"synthgen": origin})
             return _size(folder)
+
+    def _write_label(self, labels: zarr.Group, name: str, voxels: npt.NDArray[Any]) -> None:
+        segmentation = labels.create_group(name)
+        described = {"multiscales": self._levels(segmentation, voxels, name)}
+        image_label = _image_label(self._classes[name].class_names)
+        segmentation.attrs.update(_ome(**described, **{"image-label": image_label}))
 
     def is_whole(self, path: Path, index: int) -> bool:
         """Whether ``path`` says that it is volume ``index`` and its arrays have their size."""
@@ -71,13 +77,17 @@ class OmeZarrFolder:
         axes = [_CHANNEL, *_SPACE] if voxels.ndim == 4 else _SPACE
         return [{"name": name, "axes": axes, "datasets": datasets}]
 
-    def _image_label(self) -> dict[str, Any]:
-        classes = enumerate(self._classes)
-        properties = [{"label-value": value, "class": name} for value, name in classes]
-        colors = [
-            {"label-value": value, "rgba": _rgba(value)} for value in range(len(self._classes))
-        ]
-        return {"colors": colors, "properties": properties, "source": {"image": "../../"}}
+
+def label_names(source: Volumes) -> list[str]:
+    """Names of the label maps in each group, in the order of tasks."""
+    return [LABELS] if len(source.tasks) == 1 else [task.name for task in source.tasks]
+
+
+def _image_label(names: Sequence[str]) -> dict[str, Any]:
+    classes = enumerate(names)
+    properties = [{"label-value": value, "class": name} for value, name in classes]
+    colors = [{"label-value": value, "rgba": _rgba(value)} for value in range(len(names))]
+    return {"colors": colors, "properties": properties, "source": {"image": "../../"}}
 
 
 def _rgba(value: int) -> list[int]:

@@ -1,7 +1,7 @@
 """The volumes of a complete store, each checked against what was committed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthgen.export.errors import ExportError
+from synthgen.labels.tasks import Task
 from synthgen.store.check import metadata_damages
 from synthgen.store.errors import StoreError
 from synthgen.store.layout import Store
@@ -18,6 +19,7 @@ from synthgen.store.metadata import ARRAYS
 from synthgen.store.plan import StorePlan
 from synthgen.store.reading import Reader, reader
 from synthgen.store.shard import content_digest
+from synthgen.store.tasks import place_of, tasks_of
 
 # Contiguous voxels of a volume, of the array and the volume that are asked for.
 Read = Callable[[str, int], npt.NDArray[Any]]
@@ -29,7 +31,9 @@ class Volumes:
 
     Attributes:
         path: its folder, or the YAML file that describes it.
-        dtypes: of voxels, by array.
+        dtypes, shapes: of one volume, by array: (D, H, W), of several label maps (T, D, H, W), of
+            labels of whole volumes () or (T,).
+        tasks: those that are exported.
         entries: what was committed of each shard; empty if volumes are made when they are read.
     """
 
@@ -37,6 +41,8 @@ class Volumes:
     plan: StorePlan
     attributes: dict[str, Any]
     dtypes: dict[str, np.dtype[Any]]
+    shapes: dict[str, tuple[int, ...]]
+    tasks: list[Task]
     entries: dict[int, list[Entry]]
     reader: Read
 
@@ -46,8 +52,8 @@ class Volumes:
 
         Raises:
             StoreError: there is none.
-            ExportError: it is incomplete, its metadata are damaged, or it has several images or
-                label maps a volume.
+            ExportError: it is incomplete, its metadata are damaged, it has several images a
+                volume, or other labels than its tasks.
         """
         path = Path(path)
         described = path.suffix in (".yaml", ".yml") and not path.is_dir()
@@ -61,7 +67,7 @@ class Volumes:
         attributes = dict(group.attrs)
         arrays = {name: group[name] for name in ARRAYS}
         plan = StorePlan.of_attributes(attributes)
-        return cls(path, plan, attributes, _dtypes(arrays), {}, reader(group).volume)
+        return cls._of(path, plan, attributes, arrays, {}, reader(group).volume)
 
     @classmethod
     def _built(cls, path: Path) -> Self:
@@ -81,9 +87,54 @@ class Volumes:
                 f"finish it with: synthgen repair {path}"
             )
         group = zarr.open_group(path, mode="r")
-        dtypes = _dtypes({name: group[name] for name in ARRAYS})
+        arrays = {name: group[name] for name in ARRAYS}
         read = _checked(reader(group), store, entries)
-        return cls(path, store.plan, store.attributes, dtypes, entries, read)
+        return cls._of(path, store.plan, store.attributes, arrays, entries, read)
+
+    @classmethod
+    def _of(
+        cls,
+        path: Path,
+        plan: StorePlan,
+        attributes: dict[str, Any],
+        arrays: dict[str, Any],
+        entries: dict[int, list[Entry]],
+        read: Read,
+    ) -> Self:
+        channels = arrays["image"].shape[1]
+        if channels != 1:
+            raise ExportError(f"image: exports hold one a volume, got {channels}")
+        dtypes = {name: array.dtype for name, array in arrays.items()}
+        shapes = {"image": plan.shape, "label": arrays["label"].shape[1:]}
+        tasks = tasks_of(attributes)
+        held = shapes["label"][0] if len(shapes["label"]) in (1, 4) else 1
+        if held != len(tasks):
+            raise ExportError(f"label: needs one for each of {len(tasks)} tasks, got {held}")
+        return cls(path, plan, attributes, dtypes, shapes, tasks, entries, read)
+
+    @property
+    def whole_volumes(self) -> bool:
+        """Whether labels are of whole volumes: there are no label maps."""
+        return len(self.shapes["label"]) < 3
+
+    def of_task(self, name: str | None) -> Self:
+        """The same with labels of one task alone; None changes nothing.
+
+        Raises:
+            ValueError: there is no such task.
+        """
+        if name is None:
+            return self
+        place = place_of(self.tasks, name)
+        if len(self.tasks) == 1:
+            return self
+
+        def read(array: str, index: int) -> npt.NDArray[Any]:
+            voxels = self.reader(array, index)
+            return voxels[place] if array == "label" else voxels
+
+        shapes = self.shapes | {"label": self.shapes["label"][1:]}
+        return replace(self, tasks=[self.tasks[place]], shapes=shapes, reader=read)
 
     def entry(self, shard: int) -> Entry:
         """What to tell a watcher of ``shard``: one that was made when read has no size."""
@@ -101,19 +152,12 @@ class Volumes:
         )
 
     def read(self, name: str, index: int) -> npt.NDArray[Any]:
-        """Voxels (z, y, x) of one array, contiguous.
+        """Voxels of one array, contiguous, in its one of ``shapes``.
 
         Raises:
             ExportError: they are not those that were committed.
         """
-        return self.reader(name, index).reshape(self.plan.shape)
-
-
-def _dtypes(arrays: dict[str, Any]) -> dict[str, np.dtype[Any]]:
-    for name, array in arrays.items():
-        if array.ndim == 5 and array.shape[1] != 1:
-            raise ExportError(f"{name}: exports hold one a volume, got {array.shape[1]}")
-    return {name: array.dtype for name, array in arrays.items()}
+        return self.reader(name, index).reshape(self.shapes[name])
 
 
 def _checked(volumes: Reader, store: Store, entries: dict[int, list[Entry]]) -> Read:

@@ -19,10 +19,10 @@ from synthgen.tensors import (
     Axes,
     Normalize,
     check_options,
-    class_indices,
     normalized,
     ordered,
     require_torch,
+    targets,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Feed:
     Iterating yields dicts of torch tensors on ``device``, which stay valid for as long as they are
     kept: ``image`` (B, C, D, H, W), ``label`` (B, T, D, H, W), 0 = background, uint8 or (above 255
     classes) int32, T label maps, one a task; ``index`` (B,) int64 volume indices, on the host.
+    Labels of whole volumes are (B, T) int64, classes from 0 on.
 
     On CUDA, kernels write into torch's memory on a side stream, one chunk of batches ahead (one
     device a process); on the CPU a thread makes them. Without ``indices`` there is no end; with
@@ -206,7 +207,7 @@ class Feed:
 
         return {
             "image": ordered(self._normalized(image), self._axes),
-            "label": ordered(class_indices(label), self._axes),
+            "label": targets(label, self._axes),
             "index": torch.from_numpy(index.astype(np.int64)),
         }
 

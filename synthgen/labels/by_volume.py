@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from synthgen.settings import Settings
+from synthgen.labels.tasks import LabelSettings
 
 
-class ByVolume(Settings):
+class ByVolume(LabelSettings):
     """Where objects overlap, the one with fewer voxels wins; of equals, the one sampled first."""
 
     kind: Literal["by_volume"] = "by_volume"

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from synthgen.backend.plan import OverlapTables
 from synthgen.kernels.records import PROPOSALS_MAX, RATIO_UNIT
 from synthgen.settings import Int, Settings
 
@@ -23,7 +24,10 @@ class Overlap(Settings):
     tries: Annotated[Int, Field(ge=1, le=PROPOSALS_MAX)] = 101
     denominator: Literal["own", "legacy"] = "own"
 
-    @property
-    def ratio_millionths(self) -> int:
-        """The ratio as kernels use it."""
-        return round(self.ratio * RATIO_UNIT)
+    def tables(self) -> OverlapTables:
+        """What the kernels read."""
+        return OverlapTables(
+            ratio=round(self.ratio * RATIO_UNIT),
+            tries=self.tries,
+            legacy=self.denominator == "legacy",
+        )

@@ -12,13 +12,22 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from synthgen.appearance.contour import Contour, ImageType
+from synthgen.appearance.mapper import MappedDistance
 from synthgen.labels.by_volume import ByVolume
+from synthgen.labels.tasks import MultiTask, Task, WholeVolume
+from synthgen.placement.free import Free
 from synthgen.placement.overlap import Overlap
+from synthgen.recipe.combinations import check_combination
 from synthgen.settings import RecipeError, Settings, Shape, one_line
 from synthgen.shapes.polygon_stack import PolygonStack
+from synthgen.shapes.sdf import SdfShapes
 
 SIDE_LOW, SIDE_HIGH = 16, 512
 LABEL_HIGH = {"uint8": 255, "uint16": 65535}
+_FIRST_KINDS = {
+    "shapes": "polygon_stack", "placement": "overlap", "appearance": "contour",
+    "labels": "by_volume",
+}  # fmt: skip
 
 
 class Recipe(Settings):
@@ -42,21 +51,42 @@ class Recipe(Settings):
     ] = (1.0, 1.0, 1.0)
     image_dtype: ImageType = "uint8"
     label_dtype: Literal["uint8", "uint16"] = "uint8"
-    shapes: PolygonStack
-    placement: Overlap = Overlap()
-    appearance: Contour = Contour()
-    labels: ByVolume = ByVolume()
+    shapes: Annotated[PolygonStack | SdfShapes, Field(discriminator="kind")]
+    placement: Annotated[Overlap | Free, Field(discriminator="kind")] = Overlap()
+    appearance: Annotated[Contour | MappedDistance, Field(discriminator="kind")] = Contour()
+    labels: Annotated[ByVolume | MultiTask | WholeVolume, Field(discriminator="kind")] = ByVolume()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_kinds(cls, values: Any) -> Any:
+        """A stage that names no kind is of the kind that was the only one at first."""
+        if not isinstance(values, dict):
+            return values
+        return values | {
+            stage: {"kind": kind} | values[stage]
+            for stage, kind in _FIRST_KINDS.items()
+            if isinstance(values.get(stage), dict)
+        }
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         check_shape(self.reference_shape, "reference_shape")
         self.shapes.check_fits(self.reference_shape)
         self.appearance.check_type(self.image_dtype)
-        classes, high = self.num_classes - 1, LABEL_HIGH[self.label_dtype]
-        if classes > high:
-            raise ValueError(
-                f"label_dtype: {self.label_dtype} holds {high} classes, got {classes}; use uint16"
-            )
+        check_combination(self.shapes, self.placement, self.appearance, self.labels)
+        high = LABEL_HIGH[self.label_dtype]
+        for task in self.tasks:
+            classes = len(task.class_names) - 1
+            if classes > high:
+                raise ValueError(
+                    f"label_dtype: {self.label_dtype} holds {high} classes, got {classes}; "
+                    "use uint16"
+                )
+            if len(self.tasks) > 1 and classes - self.labels.per_voxel < 1:
+                raise ValueError(
+                    f"labels.tasks: a task needs two classes or more, got {task.class_names} "
+                    f"for {task.name}"
+                )
         return self
 
     @classmethod
@@ -140,9 +170,25 @@ class Recipe(Settings):
         return self.replace(reference_shape=new, **changes)
 
     @property
+    def tasks(self) -> list[Task]:
+        """What the label maps tell, in the order of the label's axis T."""
+        names = {"shape": self.shapes.class_names}
+        if isinstance(self.shapes, SdfShapes) and isinstance(self.appearance, MappedDistance):
+            names["displacement"] = self.shapes.displacement_names
+            names["mapper"] = self.appearance.mapper_names
+        background = ["background"] if self.labels.per_voxel else []
+        return [Task(name, [*background, *names[name]]) for name in self.labels.task_names]
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """Of one volume's label: (T, D, H, W), or (T,) of whole volumes."""
+        tasks = len(self.labels.task_names)
+        return (tasks, *self.reference_shape) if self.labels.per_voxel else (tasks,)
+
+    @property
     def class_names(self) -> list[str]:
-        """Names by label value; the first is the background."""
-        return ["background", *self.shapes.class_names]
+        """Names by label value, of the first task; of label maps, the first is the background."""
+        return self.tasks[0].class_names
 
     @property
     def intensity_high(self) -> float:
@@ -151,7 +197,7 @@ class Recipe(Settings):
 
     @property
     def num_classes(self) -> int:
-        """Label values, background included: the channels of a segmentation network."""
+        """Label values of the first task: of label maps, the channels of a segmentation network."""
         return len(self.class_names)
 
 

@@ -11,7 +11,8 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from synthgen.backend.plan import PolygonStackTables
+from synthgen.appearance.contour import Contour
+from synthgen.backend.plan import PolygonStackTables, SceneTables
 from synthgen.kernels.records import OBJECTS_MAX, VERTICES_MAX, Object, Orientation, Sampling, ZRule
 from synthgen.settings import (
     FloatRange,
@@ -23,6 +24,7 @@ from synthgen.settings import (
     scale_length,
     scale_range,
 )
+from synthgen.shapes.displacements import displacement_named, zero_tables
 
 Section = Literal["ellipse"] | Annotated[int, Field(strict=True, ge=3, le=VERTICES_MAX)]
 Rule = Literal["prism", "hourglass", "pyramid", "rhombus"]
@@ -132,8 +134,25 @@ class PolygonStack(Settings):
                     f"must fit into the volume, got shape {list(shape)}"
                 )
 
-    def tables(self) -> PolygonStackTables:
-        """What the kernels read."""
+    @property
+    def vertices_high(self) -> int:
+        """Most vertices of a section, ellipses left out."""
+        return max((int(section) for section in self.sections if section != "ellipse"), default=0)
+
+    @property
+    def why_a_bound(self) -> str | None:
+        """Why distances to an object would only be bounds, or None if they are exact."""
+        if "ellipse" in self.sections:
+            return "of an ellipse"
+        tapered = [rule for rule in self.z_rules if rule != "prism"]
+        return f"within the slice, of a {tapered[0]}" if tapered else None
+
+    def tables(self, shape: Shape) -> PolygonStackTables:
+        """What the kernels read.
+
+        Args:
+            shape: of the volume, for what mappers draw the stacks with.
+        """
         settings = np.zeros(Sampling.SIZE, np.int64)
         settings[Sampling.XY_CLASSES] = len(self.sections)
         settings[Sampling.Z_CLASSES] = len(self.z_rules)
@@ -159,6 +178,21 @@ class PolygonStack(Settings):
             rows=max(d * h * ((w + 63) // 64) for d, h, w in boxes) + 8,
             depth=depth,
             side=side,
+            outline=Contour().tables("uint8"),
+            scene=self._scene(shape),
+        )
+
+    def _scene(self, shape: Shape) -> SceneTables:
+        """Undisplaced prisms."""
+        none = displacement_named("none")
+        return SceneTables(
+            objects=self.objects,
+            parts=1,
+            displacements=none.row(shape)[None],
+            depths=np.zeros(1, np.float32),
+            axis_tables=zero_tables(1, shape),
+            object_frame=False,
+            grids=np.zeros((1, 1, 1, 1), np.float32),
         )
 
 

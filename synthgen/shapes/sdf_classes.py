@@ -1,31 +1,17 @@
-"""The 109 solids of FDIF as rows of a table: what each is made of, and its parameters' ranges.
+"""The 109 solids of FDIF as a table: what each is made of, and its parameters' ranges.
 
 Names, ids and ranges are those of the public code of "FDIF" (Yamamoto et al., arXiv 2603.23199).
-A class keeps its id whatever subset a recipe names.
+Label values follow the order of the ids, and are dense: the ids themselves only where a recipe
+names all classes.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 from synthgen.kernels.sdf_records import SdfLift, SdfProfile, SdfTaper
 from synthgen.named import named
-
-Unit = Literal["side", "width", "height", "offset", "radius", "minimum", "one"]
-
-
-@dataclass(frozen=True)
-class Draw:
-    """Uniform in low .. high, times a unit.
-
-    Units are the volume's smallest side or its width in voxels, another parameter of the object,
-    the size of the least distance to its profile (``minimum``), or nothing (``one``).
-    """
-
-    low: float
-    high: float
-    unit: Unit = "side"
+from synthgen.shapes.sdf_part import Draw, SdfPart
 
 
 @dataclass(frozen=True)
@@ -33,7 +19,7 @@ class SdfClass:
     """One class.
 
     Attributes:
-        id: label value, 1 .. 109.
+        id: 1 .. 109, the published label value.
         name: as published.
         lift: how the solid is made of its profile.
         profile: a circle for the lifts that have none.
@@ -61,6 +47,13 @@ class SdfClass:
         if self.onion:
             found = found | {"wall": Draw(0.2, 0.5, "minimum")}
         return found
+
+    @property
+    def part(self) -> SdfPart:
+        """What an object of the class is made of."""
+        return SdfPart(
+            self.name, self.lift, self.profile, self.count, self.taper, self.onion, self.draws
+        )
 
 
 # A polygon has its corners at radii between corner_a and corner_b, whichever is larger. The height
@@ -178,6 +171,40 @@ CLASSES: tuple[SdfClass, ...] = tuple(_classes())
 @cache
 def _by_name() -> dict[str, SdfClass]:
     return {found.name: found for found in CLASSES}
+
+
+def _groups() -> Iterator[tuple[str, tuple[SdfClass, ...]]]:
+    """Named sets of classes; those of prisms are there for each taper too."""
+    revolve, prism = SdfLift.REVOLVE, SdfLift.PRISM
+    circle, star, polygon = SdfProfile.CIRCLE, SdfProfile.STAR, SdfProfile.POLYGON
+    yield "all", CLASSES
+    yield "solids", tuple(c for c in CLASSES if c.profile is circle)
+    yield "tori", tuple(c for c in CLASSES if c.lift is revolve and c.block != "R4")
+    yield "polygon_tori", tuple(c for c in CLASSES if c.block == "R2")
+    yield "star_tori", tuple(c for c in CLASSES if c.block == "R3")
+    yield "star_revolutions", tuple(c for c in CLASSES if c.block == "R4")
+    for onion in (False, True):
+        for profile in (polygon, star):
+            name = f"{'onion_' if onion else ''}{profile.name.lower()}_prisms"
+            found = tuple(
+                c for c in CLASSES if (c.lift, c.profile, c.onion) == (prism, profile, onion)
+            )
+            yield name, found
+            for taper in SdfTaper:
+                yield f"{taper.name.lower()}_{name}", tuple(c for c in found if c.taper is taper)
+
+
+GROUPS: Mapping[str, tuple[SdfClass, ...]] = dict(_groups())
+
+
+def classes_named(name: str) -> tuple[SdfClass, ...]:
+    """The class of a published name, or the classes of a group.
+
+    Raises:
+        ValueError: there is neither; the message lists the nearest names.
+    """
+    known = {**GROUPS, **{key: (found,) for key, found in _by_name().items()}}
+    return named(known, name, "primitive")
 
 
 def class_named(name: str) -> SdfClass:

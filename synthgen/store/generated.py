@@ -78,7 +78,9 @@ class GeneratedStore(Store):
         return f"GeneratedStore({plan.recipe['name']!r}, seed={plan.seed}, count={plan.count})"
 
     def volume(self, name: str, index: int) -> Voxels:
-        """Voxels (..., D, H, W) of one array, read-only, made now or remembered.
+        """Voxels (..., D, H, W) of one array, or its label as a whole, (T,) or (); read-only.
+
+        Made now or remembered.
 
         Args:
             index: 0 .. count - 1.

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgen.store.layout import Store
+from synthgen.store.tasks import tasks_of
 
 
 def info(path: str | Path) -> dict[str, Any]:
@@ -16,6 +17,7 @@ def info(path: str | Path) -> dict[str, Any]:
     plan, attributes = store.plan, store.attributes
     entries = [known[-1] for known in store.entries().values()]
     committed = sum(entry.stop - entry.first for entry in entries)
+    tasks = {task.name: len(task.class_names) for task in tasks_of(attributes)}
     return {
         "path": str(store.path),
         "recipe": plan.recipe["name"],
@@ -24,6 +26,7 @@ def info(path: str | Path) -> dict[str, Any]:
         "shape": list(plan.shape),
         "spacing": attributes["spacing"],
         "classes": len(attributes["class_names"]),
+        **({"tasks": tasks} if "tasks" in attributes else {}),
         "count": plan.count,
         "splits": plan.splits,
         "committed": committed,

@@ -58,7 +58,7 @@ class Store:
         for name in ARRAYS:
             file = path / name / "zarr.json"
             values = _json(file, documents.zarr[f"{name}/zarr.json"])
-            axes[name] = len(_checked(_Array, file, values).shape)
+            axes[name] = _axes(file, _checked(_Array, file, values).shape, plan)
         return cls(path, plan, attributes, axes, documents)
 
     @property
@@ -131,6 +131,11 @@ class _Splits(_Strict):
     validation: list[int] = Field(min_length=2, max_length=2)
 
 
+class _Task(_Strict):
+    name: str
+    class_names: list[str]
+
+
 class _Attributes(_Strict):
     """What is read of the group's attributes."""
 
@@ -143,13 +148,14 @@ class _Attributes(_Strict):
     splits: _Splits
     spacing: list[float]
     class_names: list[str]
+    tasks: list[_Task] = []
     versions: _Versions
 
 
 class _Array(_Strict):
     """What is read of an array's metadata."""
 
-    shape: list[PositiveInt] = Field(min_length=4)
+    shape: list[PositiveInt]
 
 
 _Model = TypeVar("_Model", bound=_Strict)
@@ -238,6 +244,15 @@ def _attributes(path: Path, content: bytes) -> dict[str, Any]:
         rule = f"must be two ranges that cut {plan.count} volumes, training first"
         raise StoreError(f"{document}: splits: {rule}, got {splits}")
     return attributes
+
+
+def _axes(path: Path, shape: list[int], plan: StorePlan) -> int:
+    """How many axes an array of the plan's volumes has, or of a number or some for each."""
+    whole_volumes = path.parent.name == "label" and len(shape) in (1, 2)
+    if shape[:1] != [plan.count] or not (whole_volumes or shape[-3:] == list(plan.shape)):
+        volumes = f"{plan.count} volumes of {list(plan.shape)}"
+        raise StoreError(f"{path}: shape: must be of {volumes}, got {shape}")
+    return len(shape)
 
 
 def _json(path: Path, content: bytes) -> dict[str, Any]:

@@ -14,6 +14,8 @@ FORMAT = "synthgen-store"
 FORMAT_VERSION = 1
 ARRAYS = ("image", "label")
 
+# By number, of one volume's label: a value, a value a task, a label map, a label map a task.
+_LABEL_AXES = {0: (), 1: ("task",), 3: ("z", "y", "x"), 4: ("task", "z", "y", "x")}
 _PACKAGES = ("synthgen", "zarr", "numcodecs", "numpy", "numba")
 
 
@@ -28,15 +30,14 @@ def metadata(plan: StorePlan, like: "Batch") -> dict[str, bytes]:
 
     documents: dict[str, Any] = {}
     group = zarr.create_group(MemoryStore(documents), attributes=_group_attributes(plan))
-    task_axis = 1 if like.label.shape[1] > 1 else 2
+    label = like.label.shape[1:] if like.label.shape[1] > 1 else like.label.shape[2:]
     _create_array(
         group, plan, "image", like.image.dtype, like.image.shape[1:],
         ("volume", "channel", "z", "y", "x"), _image_attributes(plan),
     )  # fmt: skip
     _create_array(
-        group, plan, "label", like.label.dtype, like.label.shape[task_axis:],
-        ("volume", "task", "z", "y", "x") if task_axis == 1 else ("volume", "z", "y", "x"),
-        {"class_names": _class_names(plan)},
+        group, plan, "label", like.label.dtype, label,
+        ("volume", *_LABEL_AXES[len(label)]), _classes(plan),
     )  # fmt: skip
     return {name: buffer.to_bytes() for name, buffer in documents.items()}
 
@@ -92,7 +93,7 @@ def _group_attributes(plan: StorePlan) -> dict[str, Any]:
             [0.0, 0.0, z, 0.0],
             [0.0, 0.0, 0.0, 1.0],
         ],
-        "class_names": _class_names(plan),
+        **_classes(plan),
         "versions": {package: version(package) for package in _PACKAGES},
     }
 
@@ -106,5 +107,10 @@ def _image_attributes(plan: StorePlan) -> dict[str, Any]:
     }
 
 
-def _class_names(plan: StorePlan) -> list[str]:
-    return Recipe.from_dict(plan.recipe).class_names
+def _classes(plan: StorePlan) -> dict[str, Any]:
+    """What label values mean: of the first task, and of all where labels are not one label map."""
+    recipe = Recipe.from_dict(plan.recipe)
+    classes: dict[str, Any] = {"class_names": recipe.class_names}
+    if len(recipe.tasks) > 1 or not recipe.labels.per_voxel:
+        classes["tasks"] = [task._asdict() for task in recipe.tasks]
+    return classes

@@ -22,7 +22,9 @@ class Reader(Protocol):
     """Reads whole volumes; pickles, and is safe in forked and spawned processes."""
 
     def volume(self, name: str, index: int) -> Voxels:
-        """Contiguous voxels (..., D, H, W), which may be shared and read-only.
+        """Contiguous voxels (..., D, H, W), or the label of a whole volume, (T,) or ().
+
+        What is returned may be shared and read-only.
 
         Args:
             name: of the array, ``image`` or ``label``.
@@ -88,7 +90,7 @@ class _ArrayReader:
     arrays: dict[str, Any]
 
     def volume(self, name: str, index: int) -> Voxels:
-        return np.ascontiguousarray(self.arrays[name][index])
+        return np.asarray(self.arrays[name][index], order="C")
 
 
 def _forms(arrays: dict[str, Any]) -> dict[str, _Form]:

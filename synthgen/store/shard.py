@@ -25,11 +25,11 @@ _CHECKSUM = 4  # bytes of a CRC-32C
 
 @dataclass(frozen=True)
 class Chunk:
-    """One volume of one array.
+    """One volume of one array: its voxels, or the label of all of it.
 
     Attributes:
         encoded: compressed bytes, closed by their CRC-32C.
-        content: CRC-32C of the voxels, little-endian in C order, as 8 hexadecimal digits.
+        content: CRC-32C of the values, little-endian in C order, as 8 hexadecimal digits.
     """
 
     encoded: bytes

@@ -300,7 +300,7 @@ def test_a_shard_with_fewer_volumes(copied: Path, tmp_path: Path) -> None:
 
 def test_several_label_maps(recipe: Recipe, tmp_path: Path) -> None:
     store = build_marked(recipe, tmp_path / "store", FakeGenerator(recipe, tasks=2))
-    refused(store, tmp_path, "label: exports hold one a volume, got 2")
+    refused(store, tmp_path, "label: needs one for each of 1 tasks, got 2")
 
 
 def test_two_classes_of_one_name(copied: Path, tmp_path: Path) -> None:

@@ -142,8 +142,8 @@ def test_one_volume_is_trained_on(recipe: Recipe, tmp_path: Path) -> None:
 
 
 def test_numbers_are_wide_enough() -> None:
-    assert Cases("x", 10000, "i/{}.nii", "l/{}.nii").paths(7)["label"] == "l/x_0007.nii"
-    assert Cases("x", 10001, "i/{}.nii", "l/{}.nii").paths(7)["label"] == "l/x_00007.nii"
+    assert Cases("x", 10000, label="l/{}.nii").paths(7)["label"] == "l/x_0007.nii"
+    assert Cases("x", 10001, label="l/{}.nii").paths(7)["label"] == "l/x_00007.nii"
 
 
 def test_two_data_sets_of_one_id_are_refused(store: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def kernels_called() -> list[tuple[Any, tuple[Any, ...]]]:
         plan = plan_of(all_stages(image_type, label_type))
         image, label = (
             np.empty((1, *plan.shape), image_type),
-            np.empty((1, *plan.shape), label_type),
+            np.empty((1, *plan.label_shape), label_type),
         )
         placed = np.empty(placed_shape(plan, 1), np.int32)
         stages = CpuBackend(plan).stages(0, np.zeros(1, np.uint64), image, label, placed)

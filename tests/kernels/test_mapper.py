@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from synthgen.appearance.mappers import INVERSE_CUBE_REACH, MAPPERS, Mapper, mapper_named
-from synthgen.backend.source import _enum_defines, assemble
-from synthgen.kernels import float_lanes, mapper, mapper_records
+from synthgen.backend.source import assemble
+from synthgen.kernels import float_lanes, mapper
 from synthgen.kernels.mapper_records import MapperFamily, MapperRow
 from tests import sdf_reference as reference
 from tests.host_cuda import HostKernel, needs_compiler
@@ -49,7 +49,7 @@ def by_lanes(row, s, out):
 
 
 def source(text: str) -> str:
-    return "\n".join([*_enum_defines(mapper_records), assemble(text, "mapping.cu")])
+    return assemble(text, "mapping.cu")
 
 
 def run_c(row: np.ndarray, s: np.ndarray, text: str = TEXT, *, sanitize: bool = False):

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from synthgen.backend import Plan
-from synthgen.backend.base import Stage, placed_shape, workspace
+from synthgen.backend.base import Stages, constants, cuda_stages, placed_shape
+from synthgen.backend.calls import calls_of
 from synthgen.backend.cpu import CpuBackend
-from synthgen.backend.launches import constants, stages
 from synthgen.engine import plan_of
 from synthgen.kernels.records import Box, Object, Slice
 from synthgen.recipe import Recipe, load_recipe
-from tests.host_cuda import HostKernel, needs_compiler
+from tests.backends import HostLauncher, garbage
+from tests.host_cuda import needs_compiler
 
 SEED = 11
 INDICES = [0, 1, 2**63 + 5]
@@ -40,12 +41,12 @@ def outputs(plan: Plan, index: int) -> tuple[np.ndarray, ...]:
     return (
         np.array([index], np.uint64),
         np.empty((1, *plan.shape), plan.image_dtype),
-        np.empty((1, *plan.shape), plan.label_dtype),
+        np.empty((1, *plan.label_shape), plan.label_dtype),
         np.empty(placed_shape(plan, 1), np.int32),
     )
 
 
-def run_object_stages(queue: list[Stage]) -> None:
+def run_object_stages(queue: Stages) -> None:
     for stage in queue:
         if stage.name in OBJECT_STAGES:
             stage.run()
@@ -60,15 +61,12 @@ def tables_of_twins(plan: Plan, index: int) -> dict[str, np.ndarray]:
 def tables_of_host_cuda(
     plan: Plan, index: int, order: int, sanitize: bool
 ) -> dict[str, np.ndarray]:
-    def launch(name, grid, threads, args, shared, defines):
-        kernel = HostKernel(name, sanitize=sanitize, **defines)
-        kernel(grid, threads, args, shared_bytes=shared, order_seed=order)
-
-    work = workspace(plan, 1, np)
-    for table in work.values():  # what a kernel must not rely on
-        table.view(np.uint8).fill(0xA5)
-    tables = constants(plan, np.ascontiguousarray)
-    run_object_stages(stages(plan, tables, work, SEED, *outputs(plan, index), launch, print))
+    calls = calls_of(plan)
+    work, tables = garbage(calls, 1), constants(calls, np.ascontiguousarray)
+    indices, image, label, placed = outputs(plan, index)
+    arrays = work | tables | {"image": image, "label": label, "placed": placed}
+    start = HostLauncher(sanitize=sanitize, order=order)
+    run_object_stages(cuda_stages(calls, start, SEED, indices, arrays))
     return work
 
 

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 
-from synthgen.backend.source import _enum_defines, assemble
+from synthgen.backend.source import assemble
 from synthgen.kernels import float_lanes, real, sdf, sdf_records
 from synthgen.kernels.sdf_records import SdfLift, SdfProfile, SdfRow, SdfTaper
 from synthgen.shapes.sdf_classes import CLASSES, SdfClass, class_named
@@ -129,8 +129,7 @@ extern "C" __global__ void reals(int which, long long n, const float* in, float*
 
 
 def cuda_source(text: str, name: str) -> str:
-    limits = {key: str(value) for key, value in vars(sdf_records).items() if type(value) is int}
-    return "\n".join([*_enum_defines(sdf_records), assemble(text, f"{name}.cu", **limits)])
+    return assemble(text, f"{name}.cu")
 
 
 @functools.cache

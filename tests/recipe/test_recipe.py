@@ -57,7 +57,7 @@ RULES = [
     ("format", 2, "format: must be 1, got 2"),
     ("name", 3, "name: must be a valid string, got 3"),
     ("shapes", 3, "shapes: must be a mapping of settings, got 3"),
-    ("shapes.kind", "sdf", "shapes.kind: must be 'polygon_stack', got 'sdf'"),
+    ("shapes.kind", "cube", "shapes.kind: must be 'polygon_stack' or 'sdf', got 'cube'"),
     ("shapes.objects", "20", "shapes.objects: must be a valid integer, got '20'"),
     ("shapes.objects", 20.0, "shapes.objects: must be a valid integer, got 20.0"),
     ("shapes.objects", True, "shapes.objects: must be a valid integer, got True"),

@@ -1,0 +1,64 @@
+"""Which kinds of stages fit together, and why others do not."""
+
+from synthgen.appearance.contour import Contour
+from synthgen.appearance.mapper import MappedDistance
+from synthgen.kernels.sdf_records import SDF_CORNERS_MAX
+from synthgen.labels.by_volume import ByVolume
+from synthgen.labels.tasks import MultiTask, WholeVolume
+from synthgen.placement.free import Free
+from synthgen.placement.overlap import Overlap
+from synthgen.shapes.polygon_stack import PolygonStack
+from synthgen.shapes.sdf import SdfShapes
+
+
+def check_combination(
+    shapes: PolygonStack | SdfShapes,
+    placement: Overlap | Free,
+    appearance: Contour | MappedDistance,
+    labels: ByVolume | MultiTask | WholeVolume,
+) -> None:
+    """Raise ValueError, naming a field and the reason, unless the stages fit together."""
+    if isinstance(shapes, PolygonStack) and isinstance(placement, Free):
+        raise ValueError(
+            "placement.kind: polygon stacks are placed by overlap (with ratio 1.0 wherever they "
+            "fall), got free"
+        )
+    if isinstance(appearance, Contour):
+        _check_contour(shapes, labels)
+    elif isinstance(shapes, PolygonStack):
+        _check_mapped_stacks(shapes, labels)
+    if (
+        isinstance(appearance, MappedDistance)
+        and appearance.distance == "exact"
+        and shapes.why_a_bound is not None
+    ):
+        raise ValueError(
+            "appearance.distance: exact distances were asked for, but these shapes have bounds "
+            f"only: {shapes.why_a_bound}"
+        )
+    if isinstance(labels, WholeVolume) and shapes.objects != 1:
+        raise ValueError(
+            f"labels.kind: whole_volume tells of a volume's one object, got {shapes.objects}"
+        )
+
+
+def _check_contour(
+    shapes: PolygonStack | SdfShapes, labels: ByVolume | MultiTask | WholeVolume
+) -> None:
+    if isinstance(shapes, SdfShapes):
+        raise ValueError(
+            "appearance.kind: a contour follows the sections of polygon stacks, and signed "
+            "distance functions have none; use mapper, got contour"
+        )
+    if not isinstance(labels, ByVolume):
+        raise ValueError(f"labels.kind: contours are labelled by_volume, got {labels.kind}")
+
+
+def _check_mapped_stacks(shapes: PolygonStack, labels: ByVolume | MultiTask | WholeVolume) -> None:
+    if shapes.vertices_high > SDF_CORNERS_MAX:
+        raise ValueError(
+            f"appearance.kind: mappers draw sections of at most {SDF_CORNERS_MAX} vertices, "
+            f"got {shapes.vertices_high}; use contour"
+        )
+    if "displacement" in labels.task_names:
+        raise ValueError("labels.tasks: polygon stacks have no displacement to tell")
