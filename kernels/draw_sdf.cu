@@ -17,8 +17,8 @@ typedef unsigned long long Count;
 #define TILE_HEIGHT 8
 #define TILE_DEPTH 4
 #define PATCH_HEIGHT 4  // a patch is as wide as a tile
-#define DOWN (TILE_HEIGHT / PATCH_HEIGHT)
-#define PATCHES (DOWN * TILE_DEPTH)
+#define PATCH_ROWS (TILE_HEIGHT / PATCH_HEIGHT)
+#define PATCHES (PATCH_ROWS * TILE_DEPTH)
 #define WORDS_MAX ((OBJECTS_MAX + 31) / 32)
 
 constexpr float SURFACE = 0x1p-20f;  // inside: a distance of at most this
@@ -36,8 +36,8 @@ __device__ __forceinline__ Patch patch_at(int number, int H, int W)
     const int across = (W + TILE_WIDTH - 1) / TILE_WIDTH, down = (H + TILE_HEIGHT - 1) / TILE_HEIGHT;
     const int tile = blockIdx.x, row = tile / across;
     return Patch{tile % across * TILE_WIDTH,
-                 row % down * TILE_HEIGHT + number % DOWN * PATCH_HEIGHT,
-                 row / down * TILE_DEPTH + number / DOWN};
+                 row % down * TILE_HEIGHT + number % PATCH_ROWS * PATCH_HEIGHT,
+                 row / down * TILE_DEPTH + number / PATCH_ROWS};
 }
 
 // How far a linear function with these slopes strays within a patch from its value in the middle.
@@ -72,6 +72,23 @@ __device__ __forceinline__ bool beyond_planes(const float* bound, float x, float
         beyond = middle - strayed(plane[0], plane[1]) > plane[3];
     }
     return beyond;
+}
+
+// Set the bits of the objects whose bounds meet a patch, by a whole block.
+__device__ __forceinline__ void mark_near(const float* objects, const float* bounds, int N, int D,
+                                          int H, int W, unsigned int (*near)[WORDS_MAX])
+{
+    for (int i = threadIdx.x; i < N * PATCHES; i += THREADS) {
+        const int n = i / PATCHES, number = i % PATCHES;
+        const Patch patch = patch_at(number, H, W);
+        const float x = (float)patch.x + 0.5f * (TILE_WIDTH - 1);
+        const float y = (float)patch.y + 0.5f * (PATCH_HEIGHT - 1), z = (float)patch.z;
+        const float* bound = bounds + n * SCENE_BOUND_SIZE;
+        if (patch.y < H && patch.z < D
+            && !beyond_quadric(bound, objects + n * SCENE_OBJECT_SIZE, x, y, z)
+            && !beyond_planes(bound, x, y, z))
+            atomicOr(&near[number][n / 32], 1u << n % 32);
+    }
 }
 
 // The rows of a word's objects, by a whole block, once it is done with those before.
@@ -140,23 +157,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) draw_sdf(
         evaluated = 0;
     __syncthreads();
 
-    for (int i = thread; i < N * PATCHES; i += THREADS) {
-        const int n = i / PATCHES, number = i % PATCHES;
-        const Patch patch = patch_at(number, H, W);
-        const float x = (float)patch.x + 0.5f * (TILE_WIDTH - 1);
-        const float y = (float)patch.y + 0.5f * (PATCH_HEIGHT - 1), z = (float)patch.z;
-        const float* bound = bounds + n * SCENE_BOUND_SIZE;
-        if (patch.y < H && patch.z < D
-            && !beyond_quadric(bound, objects + n * SCENE_OBJECT_SIZE, x, y, z)
-            && !beyond_planes(bound, x, y, z))
-            atomicOr(&near[number][n / 32], 1u << n % 32);
-    }
+    mark_near(objects, bounds, N, D, H, W, near);
     __syncthreads();
 
     const Patch patch = patch_at(thread / 32, H, W);
     const int x = min(patch.x + lane % TILE_WIDTH, W - 1);
     const int y = min(patch.y + lane / TILE_WIDTH, H - 1), z = min(patch.z, D - 1);
-    const bool own = x == patch.x + lane % TILE_WIDTH && y == patch.y + lane / TILE_WIDTH && z == patch.z;
+    const bool own =
+        x == patch.x + lane % TILE_WIDTH && y == patch.y + lane / TILE_WIDTH && z == patch.z;
     const Int voxels = (Int)D * H * W, at = ((Int)z * H + y) * W + x;
     float total = 0.0f;
     int drawn = 0;
@@ -164,11 +172,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) draw_sdf(
         unsigned int here = 0;
         for (int number = 0; number < PATCHES; ++number)
             here |= near[number][word];
-        stage(here, objects + 32 * word * SCENE_OBJECT_SIZE, parts + 32 * word * P * SDF_ROW_SIZE, P, rows);
+        stage(here, objects + 32 * word * SCENE_OBJECT_SIZE, parts + 32 * word * P * SDF_ROW_SIZE, P,
+              rows);
         unsigned int mask = 0;
         for (unsigned int left = near[thread / 32][word]; left != 0; left &= left - 1) {
             const int bit = __ffs((int)left) - 1;
             const float* object = rows[bit].object;
+            const int key = (int)object[SCENE_OBJECT_KEY];
             const ObjectPoint p = object_point(object, (float)x, (float)y, (float)z);
             const float s =
                 object_distance(object, rows[bit].parts, grids, side, p)
@@ -180,7 +190,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) draw_sdf(
             mask |= (unsigned int)inside << bit;
             float grey = mapped(mappers + (int)object[SCENE_OBJECT_MAPPER] * MAPPER_ROW_SIZE, s);
             if (textured)
-                grey = grey * (1.0f + gradient_noise(texture, (int)object[SCENE_OBJECT_KEY], p.x, p.y, p.z));
+                grey = grey * (1.0f + gradient_noise(texture, key, p.x, p.y, p.z));
             total = total + grey;
             ++drawn;
         }

@@ -18,7 +18,7 @@ typedef long long Int;
 #define COARSE (FAN * FAN)
 
 constexpr float NOWHERE = 1e30f;
-constexpr float SLACK = 0x1p-6f;  // by how many voxels cells are widened, and
+constexpr float SLACK = 0x1p-6f;   // by how many voxels cells are widened, and
 constexpr float SHARE = 0x1p-18f;  // parts of the numbers behind a distance, against rounding
 
 struct Place { int x, y, z; };
@@ -194,7 +194,8 @@ extern "C" __global__ void __launch_bounds__(THREADS_MAX) hollow_sdf(
         return;
 
     const Onion onion = onion_of(object, row, part > 0, slab != 0, Place{W, H, D});
-    const int cells = ((W + COARSE - 1) / COARSE) * ((H + COARSE - 1) / COARSE) * ((D + COARSE - 1) / COARSE);
+    const int cells = (W + COARSE - 1) / COARSE * ((H + COARSE - 1) / COARSE)
+                      * ((D + COARSE - 1) / COARSE);
     if (thread == 0)
         best = ordered(NOWHERE);
     __syncthreads();

@@ -31,6 +31,7 @@ from .float_lanes import (
 from .jit import device, kernel
 from .real import ONE, ZERO
 from .scene import profile_radius
+from .scene_field import row_point, row_start, shifted
 from .scene_records import SceneObject
 from .sdf import profile, taper_scale
 from .sdf_records import SdfRow
@@ -41,8 +42,7 @@ _HUGE, _QUARTER = np.float32(1e30), np.float32(1 / _SIDE)
 # Rounding of coordinates, and of distances in parts of the lengths they are made of.
 _SLACK, _SLACK_SHARE = np.float32(2.0**-9), np.float32(2.0**-18)
 
-_PARTS, _SHIFT = int(SceneObject.PARTS), int(SceneObject.SHIFT)
-_MATRIX = int(SceneObject.MATRIX)
+_PARTS, _MATRIX = int(SceneObject.PARTS), int(SceneObject.MATRIX)
 _SIGN, _WALL, _HALF = int(SdfRow.SIGN), int(SdfRow.WALL), int(SdfRow.HALF)
 _KNOT, _KNOT_SCALE = int(SdfRow.KNOT), int(SdfRow.KNOT_SCALE)
 _SLOPE_BELOW, _SLOPE_ABOVE = int(SdfRow.SLOPE_BELOW), int(SdfRow.SLOPE_ABOVE)
@@ -51,15 +51,8 @@ _SLOPE_BELOW, _SLOPE_ABOVE = int(SdfRow.SLOPE_BELOW), int(SdfRow.SLOPE_ABOVE)
 @device
 def part_point(item, part, x, y, z):
     """Voxel indices in the frame of a part, with the operations that draw it."""
-    px = fused(item[_MATRIX + 1], y, fused(item[_MATRIX + 2], z, item[_MATRIX + 3]))
-    py = fused(item[_MATRIX + 5], y, fused(item[_MATRIX + 6], z, item[_MATRIX + 7]))
-    pz = fused(item[_MATRIX + 9], y, fused(item[_MATRIX + 10], z, item[_MATRIX + 11]))
-    px = fused(item[_MATRIX], x, px)
-    py = fused(item[_MATRIX + 4], x, py)
-    pz = fused(item[_MATRIX + 8], x, pz)
-    if part == 0:
-        return px, py, pz
-    return px - item[_SHIFT], py - item[_SHIFT + 1], pz - item[_SHIFT + 2]
+    point = row_point(item, x, row_start(item, y, z))
+    return point if part == 0 else shifted(item, point)
 
 
 @device

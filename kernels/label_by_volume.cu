@@ -58,9 +58,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) label_by_volume(
     const Int first = (Int)blockIdx.x * BLOCK_VOXELS, stop = min(first + BLOCK_VOXELS, voxels);
     for (Int at = first + thread; at < stop; at += THREADS) {
         int top = -1;
-        for (int word = 0; word < words; ++word)
-            for (unsigned int left = masks[((Int)b * words + word) * voxels + at]; left != 0; left &= left - 1)
+        for (int word = 0; word < words; ++word) {
+            unsigned int left = masks[((Int)b * words + word) * voxels + at];
+            for (; left != 0; left &= left - 1)
                 top = max(top, ranks[32 * word + __ffs((int)left) - 1]);
+        }
         for (int task = 0; task < T; ++task) {
             int value = 0;
             if (top >= 0)

@@ -28,7 +28,7 @@ def object_distance(item, parts, grids, side, x, y, z):
     for part in range(int(item[_PARTS])):
         if part > 0:
             x, y, z = x - item[_SHIFT], y - item[_SHIFT + 1], z - item[_SHIFT + 2]
-        own = part_distance(parts[part], grids, side, x, y, z)
+        own = part_distance(parts[part], grids, side, (x, y, z))
         found = own if part == 0 else blended(found, own, item[_BLEND])
     return found
 

@@ -7,7 +7,7 @@
 typedef long long Int;
 typedef unsigned long long Long;
 
-constexpr int PARAMETER_DRAW = 4, CORNER_DRAW = 8, PART_DRAWS = 16;
+constexpr int PARAMETER_DRAW = 4, GRID_DRAW = 7, CORNER_DRAW = 8, PART_DRAWS = 16;
 constexpr float SHIFT_LOW = 0.1f, SHIFT_HIGH = 0.7f;
 constexpr float SHIFT_SHARE = 0.7f;  // of the parts' radii
 
@@ -97,8 +97,10 @@ REAL_FUNCTION void lay_part(float* row, const float* which, float side, float wi
         return lay_octahedron(row, radius, slope);
     if (lift == SDF_LIFT_CONE)
         return lay_cone(row, radius, half + half);
-    if (lift == SDF_LIFT_GRID)
-        return lay_grid(row, count, radius);
+    if (lift == SDF_LIFT_GRID) {
+        const unsigned int word = random_words(seed, index, STREAM_SDF, draw + GRID_DRAW).x;
+        return lay_grid(row, count + bounded(word, 0, (int)which[SDF_CLASS_ROW_VARIETY] - 1), radius);
+    }
     if (lift == SDF_LIFT_REVOLVE) {
         lay_revolution(row, offset);
     } else {
@@ -110,7 +112,6 @@ REAL_FUNCTION void lay_part(float* row, const float* which, float side, float wi
         lay_circle(row, radius);
     } else if (profile == SDF_PROFILE_STAR) {
         lay_star(row, count, radius, bluntness);
-        row[SDF_ROW_EDGES] = count;
     } else {
         lay_corners(row, count, low, high, seed, index, draw + CORNER_DRAW);
     }

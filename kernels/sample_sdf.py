@@ -42,7 +42,7 @@ from .sdf_records import SdfLift, SdfProfile, SdfRow
 from .streams import Stream
 
 _STREAM = int(Stream.SDF)
-_PARAMETER_DRAW, _CORNER_DRAW, _PART_DRAWS = 4, 8, 16
+_PARAMETER_DRAW, _GRID_DRAW, _CORNER_DRAW, _PART_DRAWS = 4, 7, 8, 16
 
 _CLASS, _DISPLACEMENT = int(SceneObject.CLASS), int(SceneObject.DISPLACEMENT)
 _MAPPER, _PARTS = int(SceneObject.MAPPER), int(SceneObject.PARTS)
@@ -59,6 +59,7 @@ _EULER, _UNIFORM = int(SdfRotation.EULER), int(SdfRotation.UNIFORM)
 _LIFT, _PROFILE = int(SdfClassRow.LIFT), int(SdfClassRow.PROFILE)
 _COUNT, _TAPER = int(SdfClassRow.COUNT), int(SdfClassRow.TAPER)
 _ONION, _DRAW, _DRAW_SIZE = int(SdfClassRow.ONION), int(SdfClassRow.DRAW), int(SdfDraw.SIZE)
+_VARIETY = int(SdfClassRow.VARIETY)
 _LOW, _HIGH, _UNIT = int(SdfDraw.LOW), int(SdfDraw.HIGH), int(SdfDraw.UNIT)
 _PER_SIDE, _PER_WIDTH = int(SdfUnit.SIDE), int(SdfUnit.WIDTH)
 _PER_RADIUS, _PER_OFFSET = int(SdfUnit.RADIUS), int(SdfUnit.OFFSET)
@@ -190,7 +191,8 @@ def lay_part(row, which, side, width, slope, seed, index, draw):
         lay_cone(row, radius, half + half)
         return
     if lift == _GRID:
-        lay_grid(row, count, radius)
+        word, _, _, _ = random_words(seed, index, _STREAM, draw + _GRID_DRAW)
+        lay_grid(row, count + bounded(word, 0, int(which[_VARIETY]) - 1), radius)
         return
     if lift == _REVOLVE:
         lay_revolution(row, offset)
@@ -202,7 +204,6 @@ def lay_part(row, which, side, width, slope, seed, index, draw):
         lay_circle(row, radius)
     elif profile == _STAR:
         lay_star(row, count, radius, bluntness)
-        row[_TIPS] = np.float32(count)
     else:
         lay_corners(row, count, low, high, seed, index, draw + _CORNER_DRAW)
 

@@ -52,11 +52,12 @@ class SdfClassRow(IntEnum):
 
     LIFT = 0  # SdfLift
     PROFILE = 1  # SdfProfile
-    COUNT = 2  # tips, corners, or the number of a grid
+    COUNT = 2  # tips, corners, or the number of a first grid
     TAPER = 3  # SdfTaper
     ONION = 4
     DRAW = 5  # SdfDraw of each SdfParameter
-    SIZE = 32
+    VARIETY = 32  # grids to choose from
+    SIZE = 33
 
 
 class SdfRotation(IntEnum):

@@ -51,8 +51,9 @@ REAL_FUNCTION void lay_mirror(float* row, int mirror, float turns)
 
 REAL_FUNCTION void lay_star(float* row, int tips, float radius, float bluntness)
 {
-    row[SDF_ROW_PROFILE] = SDF_PROFILE_STAR;
     const float count = tips;
+    row[SDF_ROW_PROFILE] = SDF_PROFILE_STAR;
+    row[SDF_ROW_EDGES] = count;
     const float half_tip = 0.5f / count;
     const float lean = 0.5f / fused(bluntness, 2.0f - count, count);
     int span = tips;

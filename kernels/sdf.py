@@ -114,8 +114,8 @@ def lay_star(row, tips, radius, bluntness):
         radius: of the tips.
         bluntness: 0 is tips without width, 1 the regular polygon.
     """
-    row[_PROFILE] = np.float32(_STAR)
     count = np.float32(tips)
+    row[_PROFILE], row[_EDGES] = np.float32(_STAR), count
     half_tip = HALF / count  # angles in turns
     lean = HALF / fused(bluntness, _TWO - count, count)
     span = tips  # half tips that are not folded yet, of a half plane

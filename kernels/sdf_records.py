@@ -64,7 +64,7 @@ class SdfRow(IntEnum):
     LIFT = 0  # SdfLift
     PROFILE = 1  # SdfProfile
     TAPERED = 2  # 0: the scale is 1 everywhere
-    EDGES = 3  # of a polygon; the number of a grid
+    EDGES = 3  # of a polygon; tips of a star; number of a grid
     RADIUS = 4  # of a sphere, circle or cone's base; half an octahedron's diagonal or grid's side
     HALF = 5  # half the height of a prism or cone
     OFFSET = 6  # of a revolved profile from the axis

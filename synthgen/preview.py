@@ -205,12 +205,12 @@ def draw(content: Volumes) -> Image.Image:
     bottom = layout.top(len(planes))
     page = Image.new("RGB", (layout.width, bottom + lines * _LEGEND_LINE + _MARGIN), _PAPER)
     pen = ImageDraw.Draw(page)
-    pen.text((layout.lefts[0], _MARGIN), content.title, _INK, _font(_LARGE))
+    pen.text((layout.lefts[0], _MARGIN), content.title, _INK, font(_LARGE))
     for plane, left in zip(_PLANES, layout.lefts, strict=True):
-        pen.text((left, layout.top(0) - 8), plane.name, _INK, _font(_TEXT), anchor="ls")
+        pen.text((left, layout.top(0) - 8), plane.name, _INK, font(_TEXT), anchor="ls")
     for row, volume in enumerate(content.volumes):
         middle = layout.top(row) + layout.height // 2
-        pen.text((_MARGIN, middle), _caption(volume), _GREY, _font(_TEXT), anchor="lm")
+        pen.text((_MARGIN, middle), _caption(volume), _GREY, font(_TEXT), anchor="lm")
         for cut, left, size in zip(planes[row], layout.lefts, layout.sizes, strict=True):
             top = middle - size[0] // 2
             for place, picture in enumerate(_pictures(cut, size)):
@@ -352,7 +352,7 @@ def _draw_entry(pen: ImageDraw.ImageDraw, left: int, top: int, entry: _Entry) ->
     middle = top + _LEGEND_LINE // 2
     box = (left, middle - _SWATCH // 2, left + _SWATCH, middle + _SWATCH // 2)
     pen.rounded_rectangle(box, radius=3, fill=entry.colour)
-    pen.text((left + _SWATCH + _NAME_GAP, middle), entry.name, _INK, _font(_SMALL), anchor="lm")
+    pen.text((left + _SWATCH + _NAME_GAP, middle), entry.name, _INK, font(_SMALL), anchor="lm")
 
 
 def _colour(value: int) -> tuple[int, int, int]:
@@ -365,7 +365,7 @@ def _caption(volume: Volume) -> str:
 
 
 def _text_width(text: str, size: int) -> int:
-    return math.ceil(_font(size).getlength(text))
+    return math.ceil(font(size).getlength(text))
 
 
 def _checked(indices: Sequence[int]) -> list[int]:
@@ -379,5 +379,6 @@ def _title(recipe: str, shape: Sequence[int], seed: int) -> str:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own, ``size`` pixels high."""
     return ImageFont.load_default(size)

@@ -39,6 +39,14 @@ class Settings(BaseModel):
         """Settings with every length (voxels) times ``factor``; whole lengths are cut down."""
         return self
 
+    def resolved(self) -> Self:
+        """Settings in which files that are named are pinned by what they hold.
+
+        Raises:
+            ValueError: they are not there, or of no use.
+        """
+        return self
+
 
 def scale_length(value: int, factor: Fraction) -> int:
     """Whole length times ``factor``, cut down: so bounds that nest still nest after scaling."""

@@ -5,7 +5,14 @@ import re
 
 import pytest
 
-from benchmarks.cuda_report import ARCHITECTURES, Compiled, compile_kernel, compile_text, variants
+from benchmarks.cuda_report import (
+    ARCHITECTURES,
+    Compiled,
+    compile_kernel,
+    compile_text,
+    evaluation_costs,
+    variants,
+)
 from synthgen.backend.source import assemble, kernel_names, kernel_source
 
 nvrtc = pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is not installed")
@@ -92,3 +99,11 @@ def test_the_gate_sees_local_memory():
 
 def test_products_and_sums_are_not_fused():
     assert inexact_operations(compile_snippet("x[0] = x[1] * x[2] + x[3];").ptx, "") == set()
+
+
+def test_a_polygon_costs_its_edges():
+    costs = evaluation_costs("sm_90")
+    three, six, nine = (costs[f"profile: polygon of {edges}"] for edges in (3, 6, 9))
+    assert costs["profile: circle"] < three
+    assert nine - six == pytest.approx(six - three, abs=5)
+    assert min(costs.values()) > 0

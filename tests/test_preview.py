@@ -9,9 +9,11 @@ import numpy.typing as npt
 import pytest
 import zarr
 
-from synthgen.preview import PALETTE, ROWS_MAX, Volume, Volumes, draw, from_store
+from synthgen.preview import PALETTE, ROWS_MAX, Volume, Volumes, draw, from_recipe, from_store
 from synthgen.recipe import load_recipe
+from synthgen.store import build
 from tests.store.conftest import build_small
+from tests.tasks import KINDS, recipe_of
 
 NAMES = ["background", *(f"class {value}" for value in range(1, 301))]
 BLACK, WHITE, PAPER = (0, 0, 0), (255, 255, 255), (255, 255, 255)
@@ -245,3 +247,76 @@ def test_what_is_not_built_yet_is_not_drawn(tmp_path: Path) -> None:
     from_store(tmp_path, [0])
     with pytest.raises(ValueError, match=r"shard 2: .*c\.2\.0\.0\.0\.0 is absent; make it with"):
         from_store(tmp_path, [6])
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def tasks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Kind, recipe and store of labels that are not one label map."""
+    recipe = recipe_of(request.param)
+    out = tmp_path_factory.mktemp("tasks") / "store"
+    build(recipe, out, count=2, seed=3, device="cpu")
+    return request.param, recipe, out
+
+
+def test_a_task_is_drawn_or_all_classes_written(tasks: Any) -> None:
+    kind, recipe, store = tasks
+    group: Any = zarr.open_group(store, mode="r")
+    for content in (from_recipe(recipe, [1], seed=3), from_store(store, [1])):
+        (volume,) = content.volumes
+        np.testing.assert_array_equal(volume.image, group["image"][1, 0])
+        assert content.class_names == recipe.class_names
+        if kind == "maps":
+            assert content.title.endswith("seed 3, shape")
+            np.testing.assert_array_equal(volume.label, group["label"][1, 0])
+            assert volume.classes == ()
+        else:
+            assert content.title.endswith("seed 3")
+            assert volume.label is None
+            values = np.asarray(group["label"][1]).reshape(-1)
+            assert volume.classes == [
+                task.class_names[value] for task, value in zip(recipe.tasks, values, strict=True)
+            ]
+        draw(content)
+
+
+def test_a_task_is_chosen(tasks: Any) -> None:
+    kind, recipe, store = tasks
+    group: Any = zarr.open_group(store, mode="r")
+    name = recipe.tasks[-1].name
+    for content in (
+        from_recipe(recipe, [0, 1], seed=3, task=name), from_store(store, [0, 1], task=name),
+    ):  # fmt: skip
+        assert content.title.endswith(f"seed 3{', mapper' if kind != 'class' else ''}")
+        assert content.class_names == recipe.tasks[-1].class_names
+        for volume in content.volumes:
+            if kind == "maps":
+                np.testing.assert_array_equal(volume.label, group["label"][volume.index, 2])
+            else:
+                assert len(volume.classes) == 1
+                assert volume.classes[0] in recipe.tasks[-1].class_names
+    for read in (lambda: from_recipe(recipe, task="x"), lambda: from_store(store, task="x")):
+        with pytest.raises(ValueError, match=r"^task: must be one of shape.*, got 'x'$"):
+            read()
+
+
+def test_classes_are_written_where_nothing_is_coloured() -> None:
+    volume = blank((32, 32, 32))
+    volume.image[20, 5, 9] = 128
+    plain = montage(Volume(volume.image, None, 0))
+    written = montage(Volume(volume.image, None, 0, ["a torus", "a wave"]))
+    assert len(tiles(plain)) == 3, "no second picture of each plane"
+    assert written.shape[1] > plain.shape[1], "the names take room"
+    axial = tiles(plain)[0]
+    assert voxel(axial, (32, 32), 31 - 5, 9) == WHITE, "the bright slice"
+    assert {tuple(c) for c in plain.reshape(-1, 3).tolist()}.isdisjoint(map(colour, range(1, 33)))
+
+
+def test_the_command_line_takes_a_task(tasks: Any, tmp_path: Path) -> None:
+    from synthgen.cli import app
+
+    _, recipe, store = tasks
+    out, name = tmp_path / "a.png", recipe.tasks[-1].name
+    with pytest.raises(SystemExit) as stopped:
+        app(["preview", str(store), "-o", str(out), "-i", "0", "--task", name])
+    assert stopped.value.code in (0, None)
+    assert out.read_bytes().startswith(b"\x89PNG")

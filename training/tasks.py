@@ -1,6 +1,6 @@
 """One network for all label maps: its channels by task, one loss, and figures of each task."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from operator import add
 from typing import Any
@@ -36,8 +36,7 @@ class Tasks:
             output: (B, channels, D, H, W).
             label: (B, T, D, H, W).
         """
-        parts = zip(output.split(self._classes, dim=1), label.split(1, dim=1), strict=True)
-        return reduce(add, [criterion(part, truth) for part, truth in parts])
+        return reduce(add, [criterion(part, truth) for part, truth in self._parts(output, label)])
 
     def outside(self, label: Tensor) -> Tensor:
         """(T,) voxels of labels (B, T, D, H, W) that have no channel."""
@@ -64,15 +63,20 @@ class Tasks:
         Arguments are those of ``loss``; labels without a channel count as the last class.
         """
         sums = self.no_sums()
-        parts = zip(output.split(self._classes, dim=1), label.split(1, dim=1), strict=True)
+        parts = self._parts(output, label)
         for row, classes, (part, truth) in zip(sums, self._classes, parts, strict=True):
             prediction, reference = part.argmax(1, keepdim=True), truth.clamp_max(classes - 1)
             dice = dice_sum(prediction, reference, classes)
             accuracy = accuracy_sum(prediction, reference, classes)
-            scalars = torch.stack([value.double().cpu() for value in (*dice, accuracy.right)])
-            row[:_SUMS] = scalars
+            scalars = [value.double().cpu() for value in (*dice, accuracy.right)]
+            row[:_SUMS] = torch.stack(scalars)
             row[_SUMS : _SUMS + classes] = accuracy.voxels.double().cpu()
         return sums
+
+    def _parts(self, output: Tensor, label: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Channels and label map, (B, 1, D, H, W), of each task."""
+        channels = torch.split(output, self._classes, dim=1)
+        return zip(channels, torch.split(label, 1, dim=1), strict=True)
 
     def figures(self, sums: Tensor) -> dict[str, Any]:
         """Figures of a validation, for the log.

@@ -50,7 +50,10 @@ class MappedDistance(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         for name in self.mappers:
-            mapper_named(name)
+            try:
+                mapper_named(name)
+            except ValueError as error:
+                raise ValueError(f"mappers: {str(error).partition(': ')[2]}") from None
         return self
 
     @property

@@ -27,13 +27,13 @@ def load_recipe(source: "Recipe | str | Path") -> Recipe:
         RecipeError: there is no such recipe, or it breaks a rule.
     """
     if isinstance(source, Recipe):
-        return source
+        return source.resolved()
     name = str(source)
     if name in builtin_names():
-        return Recipe.from_yaml((_BUILTIN / f"{name}.yaml").read_text())
+        return Recipe.from_yaml((_BUILTIN / f"{name}.yaml").read_text()).resolved()
     if not name.endswith((".yaml", ".yml")):
         known = ", ".join(builtin_names())
         raise RecipeError(
             f"recipe: unknown name {name!r}; built in are {known}; or give a .yaml file"
         )
-    return Recipe.from_file(name)
+    return Recipe.from_file(name).resolved()

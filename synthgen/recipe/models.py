@@ -129,9 +129,21 @@ class Recipe(Settings):
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None, width=100)
 
+    def resolved(self) -> Self:
+        """The recipe with files that it names pinned by what they hold; raises RecipeError."""
+        try:
+            shapes = self.shapes.resolved()
+        except ValueError as error:
+            raise RecipeError(f"shapes.meshes.{error}") from None
+        return self if shapes is self.shapes else self.replace(shapes=shapes)
+
     def digest(self) -> str:
-        """SHA-256 of what determines the volumes: canonical JSON without name and description."""
-        values = self.model_dump(mode="json", exclude={"name", "description"})
+        """SHA-256 of what determines the volumes: canonical JSON.
+
+        Names of the recipe and of folders are left out: of meshes, the digest of the files counts.
+        """
+        unnamed = {"name": True, "description": True, "shapes": {"meshes": {"folder"}}}
+        values = self.model_dump(mode="json", exclude=unnamed)
         canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -173,8 +185,9 @@ class Recipe(Settings):
     def tasks(self) -> list[Task]:
         """What the label maps tell, in the order of the label's axis T."""
         names = {"shape": self.shapes.class_names}
-        if isinstance(self.shapes, SdfShapes) and isinstance(self.appearance, MappedDistance):
+        if isinstance(self.shapes, SdfShapes):
             names["displacement"] = self.shapes.displacement_names
+        if isinstance(self.appearance, MappedDistance):
             names["mapper"] = self.appearance.mapper_names
         background = ["background"] if self.labels.per_voxel else []
         return [Task(name, [*background, *names[name]]) for name in self.labels.task_names]

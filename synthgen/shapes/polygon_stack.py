@@ -52,7 +52,7 @@ class PolygonStack(Settings):
         turn_margin: least distance of an hourglass's waist or a rhombus's belly from either end.
         wide_scale: scale at an hourglass's ends and a rhombus's belly.
         narrow_scale: scale at an hourglass's waist and a rhombus's ends.
-        orientations: turns drawn for each proposal of a place.
+        orientations: turns drawn for each proposal of a place; the first is ``stay``.
     """
 
     kind: Literal["polygon_stack"] = "polygon_stack"
@@ -77,6 +77,11 @@ class PolygonStack(Settings):
             low = getattr(self, name)[0]
             if low < 1:
                 raise ValueError(f"{name}: must be at least 1 voxel, got {low}")
+        if self.orientations[0] != "stay":
+            raise ValueError(
+                "orientations: must begin with stay, which the others are turned from, "
+                f"got {list(self.orientations)}"
+            )
         for name in ("wide_scale", "narrow_scale"):
             low, high = getattr(self, name)
             if low < 0 or high > 1:

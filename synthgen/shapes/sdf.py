@@ -24,6 +24,7 @@ from synthgen.shapes.displacements import (
 )
 from synthgen.shapes.sdf_classes import CLASSES, classes_named
 from synthgen.shapes.sdf_custom import CustomPrimitive
+from synthgen.shapes.sdf_meshes import Meshes
 from synthgen.shapes.sdf_part import SdfPart
 
 Pair = tuple[str, str]
@@ -35,9 +36,9 @@ _SLOPES = {"published": 0.35773502691896257, "exact": 3**-0.5}
 class SdfShapes(Settings):
     """Settings of the objects; ranges inclusive.
 
-    The class of an object is drawn uniformly over primitives, custom and unions. Ids follow the
-    published ones, then the names of custom primitives, then those of unions, whatever the order in
-    which a recipe names them.
+    The class of an object is drawn uniformly over primitives, custom, meshes and unions. Ids follow
+    the published ones, then the names of custom primitives, of meshes and of unions, whatever the
+    order in which a recipe names them.
 
     Attributes:
         objects: objects sampled for each volume.
@@ -46,6 +47,7 @@ class SdfShapes(Settings):
             ``star_prisms``, ``onion_polygon_prisms``, ``onion_star_prisms``; the four of prisms
             for one taper too, as ``convex_star_prisms``.
         custom: further primitives.
+        meshes: meshes in files as further primitives.
         unions: pairs of primitives, blended into one object.
         displacements: names; each object draws one.
         displacement_frame: displacements are fixed in the volume, as in the public code, or in each
@@ -63,6 +65,7 @@ class SdfShapes(Settings):
     objects: Annotated[Int, Field(ge=1, le=OBJECTS_MAX)] = 20
     primitives: Annotated[tuple[str, ...], AfterValidator(distinct)] = ("all",)
     custom: tuple[CustomPrimitive, ...] = ()
+    meshes: Meshes | None = None
     unions: tuple[Pair, ...] = ()
     displacements: Annotated[
         tuple[str, ...], Field(min_length=1), AfterValidator(distinct)
@@ -82,9 +85,9 @@ class SdfShapes(Settings):
             _checked("primitives", classes_named, name)
         for name in self.displacements:
             _checked("displacements", displacement_named, name)
-        names = [custom.name for custom in self.custom]
+        names = [part.name for part in [*self._customs, *self._meshes]]
         if len(set(names)) < len(names):
-            raise ValueError(f"custom: names must be distinct, got {names}")
+            raise ValueError(f"custom: names, also those of meshes, must be distinct, got {names}")
         for name in (name for pair in self.unions for name in pair):
             _checked("unions", lambda name: named(self._known, name, "primitive"), name)
         if len(self._pairs) < len(self.unions):
@@ -92,11 +95,18 @@ class SdfShapes(Settings):
                 "unions: pairs must be distinct, in whatever order, "
                 f"got {[list(pair) for pair in self.unions]}"
             )
-        if not self.class_names:
+        if not self.class_names and self.meshes is None:
             raise ValueError("primitives: needs 1 or more entries, got []")
         if self.blend[0] < 0.001 or self.blend[1] > 1:
             raise ValueError(f"blend: must lie in 0.001..1, got {list(self.blend)}")
         return self
+
+    def resolved(self) -> Self:
+        """Settings in which files are pinned by their digest."""
+        meshes = self.meshes and self.meshes.resolved()
+        if meshes is None or meshes is self.meshes:
+            return self
+        return self.model_validate(self.model_dump() | {"meshes": meshes.model_dump()})
 
     @property
     def class_names(self) -> list[str]:
@@ -145,7 +155,7 @@ class SdfShapes(Settings):
             else axis_tables(chosen, shape),
             object_frame=own_frame,
             slab=self.onion_minimum == "slab",
-            grids=np.zeros((1, 1, 1, 1), np.float32),
+            grids=self.meshes.grids() if self.meshes else np.zeros((1, 1, 1, 1), np.float32),
         )
 
     def _settings(self, shape: Shape) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
@@ -163,16 +173,21 @@ class SdfShapes(Settings):
         return [custom.part for custom in sorted(self.custom, key=lambda custom: custom.name)]
 
     @property
+    def _meshes(self) -> list[SdfPart]:
+        return self.meshes.parts if self.meshes else []
+
+    @property
     def _known(self) -> dict[str, SdfPart]:
         """All primitives that a union can name, in the order of their ids."""
-        known = [which.part for which in CLASSES] + self._customs
+        known = [which.part for which in CLASSES] + self._customs + self._meshes
         return {part.name: part for part in known}
 
     @property
     def _singles(self) -> list[SdfPart]:
         """The classes that are no unions, in the order of their ids."""
         found = {which for name in self.primitives for which in classes_named(name)}
-        return [which.part for which in CLASSES if which in found] + self._customs
+        published = [which.part for which in CLASSES if which in found]
+        return published + self._customs + self._meshes
 
     @property
     def _pairs(self) -> list[Pair]:

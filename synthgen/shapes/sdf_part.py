@@ -33,6 +33,7 @@ class SdfPart:
     Attributes:
         draws: by the name of an ``SdfParameter`` in lower case. Units that are parameters must be
             given in parts of the volume themselves.
+        variety: grids to choose from, of a grid, from number ``count`` on.
     """
 
     name: str
@@ -42,6 +43,7 @@ class SdfPart:
     taper: SdfTaper
     onion: bool
     draws: Mapping[str, Draw]
+    variety: int = 1
 
     @property
     def row(self) -> NDArray[np.float32]:
@@ -52,6 +54,7 @@ class SdfPart:
         row[SdfClassRow.COUNT] = self.count
         row[SdfClassRow.TAPER] = self.taper
         row[SdfClassRow.ONION] = self.onion
+        row[SdfClassRow.VARIETY] = self.variety
         for name, draw in self.draws.items():
             at = SdfClassRow.DRAW + SdfDraw.SIZE * SdfParameter[name.upper()]
             unit = SdfUnit.ONE if draw.unit == "minimum" else SdfUnit[draw.unit.upper()]
@@ -61,6 +64,8 @@ class SdfPart:
     @property
     def why_a_bound(self) -> str | None:
         """Why its field would only be a bound of the distance, or None if it is exact."""
+        if self.lift is SdfLift.GRID:
+            return f"between lattice points, of the mesh {self.name}"
         if self.lift is SdfLift.OCTAHEDRON:
             return f"beyond the faces, of {self.name}"
         if self.taper is not SdfTaper.CONST:

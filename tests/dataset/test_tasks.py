@@ -69,7 +69,7 @@ def test_patches_cut_label_maps_alone(kind: str, source: Any, labels: Any) -> No
     if kind != "maps":
         np.testing.assert_array_equal(item["label"].numpy(), labels[2])
         return
-    origin = np.rint(np.linalg.solve(affine_of(SPACING, "zyx"), item["image"].affine[:, 3]))
+    origin = np.rint(np.linalg.solve(affine_of(SPACING, "zyx"), item["image"].affine.numpy()[:, 3]))
     z, y, x = (
         slice(int(start), int(start) + side) for start, side in zip(origin[:3], PATCH, strict=True)
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from synthgen.kernels.bound_sdf import bound_sdf
 from synthgen.kernels.mapper_records import MapperFamily, MapperRow, NoiseRow
 from synthgen.kernels.scene_records import SceneBound, SceneObject
 from synthgen.kernels.sdf_records import SdfRow
@@ -44,6 +45,14 @@ class Scene:
     parts: Array
 
     @property
+    def bounds(self) -> Array:
+        """As the kernels bound them."""
+        found = np.zeros((len(self.solids), SceneBound.SIZE), np.float32)
+        depths = np.array([field.reach(self.shape) for field in FIELDS], np.float32)
+        bound_sdf(self.objects, self.parts, depths, mapper_rows(), found)
+        return found
+
+    @property
     def everything(self) -> Array:
         """Bounds that leave every voxel."""
         bounds = np.zeros((len(self.solids), SceneBound.SIZE), np.float32)
@@ -73,7 +82,7 @@ def matrix_of(turn: Array, centre: Array) -> Array:
 def scene_of(
     seed: int, shape: Shape, objects: int = 20, classes: tuple[SdfClass, ...] = CLASSES
 ) -> Scene:
-    """A random scene, placed, turned and sheared as the published ones; an onion's wall is settled in float64."""
+    """A random scene, placed, turned and sheared as the published ones; walls are float64's."""
     generator = np.random.default_rng(seed)
     size = np.array(shape[::-1])
     records = np.zeros((objects, SceneObject.SIZE), np.float32)
@@ -91,7 +100,6 @@ def scene_of(
         item[SceneObject.TURN : SceneObject.TURN + 9] = np.float32(turn).ravel()
         item[SceneObject.CENTRE : SceneObject.CENTRE + 3] = centre
         item[SceneObject.MATRIX : SceneObject.MATRIX + 12] = matrix_of(np.float32(turn), centre)
-        item[SceneObject.KEY] = generator.integers(2**24)
         solids.append(_drawn(classes[number], min(shape) / SIDE, generator))
     scene = Scene(shape, solids, records, parts)
     for n, solid in enumerate(solids):

@@ -115,7 +115,7 @@ def test_a_whole_volume_is_labelled_by_its_first_object():
     tasks = np.array([SceneObject.MAPPER, SceneObject.CLASS, SceneObject.DISPLACEMENT], np.int64)
     label, placed = np.zeros(3, np.uint16), np.zeros((3, Placed.SIZE), np.int32)
     label_volume(scene.objects, tasks, label, placed)
-    assert label.tolist() == [int(scene.objects[0, task]) + 1 for task in tasks]
+    assert label.tolist() == [int(scene.objects[0, task]) for task in tasks]
     centres = np.floor(scene.objects[:, SceneObject.CENTRE : SceneObject.CENTRE + 3])
     assert np.array_equal(placed[:, [Placed.X, Placed.Y, Placed.Z]], centres)
     assert placed[:, Placed.OBJECT].tolist() == [0, 1, 2]

@@ -193,12 +193,14 @@ def test_culling_changes_nothing():
 # ----------------------------------------------------------------------------------------- hollows
 
 
-def hollow_on_host(scenes: Scenes, slab: int, sanitize: bool = False, **options) -> np.ndarray:
+def hollow_on_host(
+    scenes: Scenes, slab: int, threads: int = 256, sanitize: bool = False, **options
+) -> np.ndarray:
     volumes, objects, parts = scenes.sizes
     rows = scenes.parts.copy()
     sizes = np.array([slab, objects, parts, *scenes.shape], np.int32)
     HostKernel("hollow_sdf", sanitize=sanitize)(
-        (objects * parts, volumes), 256, [scenes.objects, rows, *sizes], **options
+        (objects * parts, volumes), threads, [scenes.objects, rows, *sizes], **options
     )
     return rows
 
@@ -219,9 +221,9 @@ def test_walls(shape, slab):
     check_walls(Scenes.drawn(shape, 22, classes=ONIONS), slab)
 
 
-@pytest.mark.parametrize("order", ORDERS[1:])
-def test_walls_in_any_order(order):
-    check_walls(Scenes.drawn((17, 18, 33), 9, 1), 0, order_seed=order)
+@pytest.mark.parametrize(("order", "threads"), [(1, 512), (2, 96)])
+def test_walls_in_any_order(order, threads):
+    check_walls(Scenes.drawn((17, 18, 33), 9, 1), 0, threads=threads, order_seed=order)
 
 
 def test_search_stays_within_its_arrays():

@@ -184,7 +184,8 @@ RULES: list[tuple[dict[str, Any], str]] = [
     ({"blend": (0.0, 0.1)}, "blend: must lie in 0.001..1, got [0.0, 0.1]"),
     ({"blend": (0.1, INF)}, "blend.1: must be a finite number, got inf"),
     ({"rotation": "free"}, "rotation: must be 'euler', 'uniform' or 'none', got 'free'"),
-    ({"custom": (STAR, STAR)}, "custom: names must be distinct, got ['mine', 'mine']"),
+    ({"custom": (STAR, STAR)},
+     "custom: names, also those of meshes, must be distinct, got ['mine', 'mine']"),
 ]  # fmt: skip
 CUSTOM_RULES: list[tuple[dict[str, Any], str]] = [
     (STAR | {"count": 2}, "count: a star has 3..8, got 2"),

@@ -84,8 +84,7 @@ def test_sums_of_batches_add_up():
     guess = random_labels(batch=4, seed=5)
     whole = TWO.sums(scores_of(guess), torch.cat(parts))
     halves = [
-        TWO.sums(scores_of(half), part)
-        for half, part in zip(guess.split(2), parts, strict=True)
+        TWO.sums(scores_of(half), part) for half, part in zip(guess.split(2), parts, strict=True)
     ]
     torch.testing.assert_close(sum(halves, TWO.no_sums()), whole)
 

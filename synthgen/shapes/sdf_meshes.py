@@ -1,0 +1,94 @@
+"""Meshes in a folder as classes of primitives."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from synthgen.kernels.sdf_records import GRID_SIDE_MAX, SdfLift, SdfProfile, SdfTaper
+from synthgen.meshes import MeshGrids, check_folder, mesh_grids
+from synthgen.settings import FloatRange, Int, Settings
+from synthgen.shapes.sdf_part import Draw, SdfPart
+
+BUILTIN = "builtin"
+
+
+class MeshClass(Settings):
+    """One class.
+
+    Attributes:
+        name: of the folder within the folder, or of the file.
+        meshes: how many; an object is one of them.
+    """
+
+    name: str
+    meshes: Annotated[Int, Field(ge=1)]
+
+
+class Meshes(Settings):
+    """STL, OBJ and PLY files as primitives; each folder in the folder is a class, or each file.
+
+    Attributes:
+        folder: or ``builtin``: a few that are made by formula. No part of a recipe's digest.
+        resolution: lattice points along an axis of a mesh's grid of distances.
+        radius: half the longest side of an object is 0.8 times this, in parts of the volume's
+            smallest side.
+        digest: of the files; filled in when a recipe is loaded, and checked before volumes are
+            made.
+        classes: filled in likewise.
+    """
+
+    folder: str = BUILTIN
+    resolution: Annotated[Int, Field(ge=8, le=GRID_SIDE_MAX)] = 64
+    radius: FloatRange = (0.20, 0.40)
+    digest: str | None = None
+    classes: tuple[MeshClass, ...] = ()
+
+    def resolved(self) -> Self:
+        if self.digest is not None:
+            return self
+        found = mesh_grids(self._path, self.resolution)
+        classes = tuple(
+            MeshClass(name=name, meshes=len(numbers)) for name, numbers in _classes(found)
+        )
+        folder = self.folder if self.folder == BUILTIN else str(self._path.resolve())
+        changes = {"folder": folder, "digest": found.digest, "classes": classes}
+        return self.model_copy(update=changes)
+
+    @property
+    def _path(self) -> Path:
+        builtin = Path(__file__).parents[1] / "meshes" / BUILTIN
+        return builtin if self.folder == BUILTIN else Path(self.folder)
+
+    @property
+    def parts(self) -> list[SdfPart]:
+        """The classes, in the order of their ids."""
+        first, parts = 0, []
+        low, high = self.radius
+        for found in self.classes:
+            parts.append(
+                SdfPart(
+                    found.name, SdfLift.GRID, SdfProfile.CIRCLE, first, SdfTaper.CONST, False,
+                    {"radius": Draw(low, high)}, found.meshes,
+                )
+            )  # fmt: skip
+            first += found.meshes
+        return parts
+
+    def grids(self) -> NDArray[np.float32]:
+        """(G, R, R, R) distances, class after class.
+
+        Raises:
+            ValueError: the files are not those of the digest.
+        """
+        if self.digest is not None:
+            check_folder(self._path, self.digest)
+        found = mesh_grids(self._path, self.resolution)
+        order = [number for _, numbers in _classes(found) for number in numbers]
+        return found.grids[order]
+
+
+def _classes(found: MeshGrids) -> list[tuple[str, tuple[int, ...]]]:
+    return sorted(found.classes.items())
