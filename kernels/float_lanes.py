@@ -352,7 +352,6 @@ def _reduction(name):
 
 sum_of = _reduction("add")
 all_of = _reduction("or")  # the bits that any lane has
-common_of = _reduction("and")  # the bits that every lane has
 
 
 @intrinsic

@@ -123,7 +123,7 @@ def hollow_sdf(objects, parts, shape, slab):
 
 
 @device
-def bound_cells(item, part, row, slab, depth, cell_y, cell_x, lowest):
+def bound_cells(item, part, row, slab, cell_y, cell_x, lowest):
     """Write the bound of each cell; the cell with the least distance at its middle."""
     radius, reach = profile_radius(row), reach_of_cell(item)
     best, best_cell = _HUGE, 0
@@ -167,7 +167,7 @@ def least_in_cell(item, part, row, slab, shape, x, y, z):
 @device
 def least_distance(item, part, row, slab, shape, cell_y, cell_x, lowest):
     """Least distance of all voxels that count, 0 without any; best cells first."""
-    best_first = bound_cells(item, part, row, slab, shape[0], cell_y, cell_x, lowest)
+    best_first = bound_cells(item, part, row, slab, cell_y, cell_x, lowest)
     best = _HUGE
     for first in range(-WIDTH, lowest.size, WIDTH):
         start = best_first if first < 0 else first

@@ -21,7 +21,9 @@ from synthgen.shapes.sdf_classes import CLASSES
 
 Tile = npt.NDArray[np.uint8]
 
-_SIDE, _CAPTION, _GAP = 96, 14, 6
+_SIDE = 96  # voxels of a volume
+_TILE, _CAPTION, _GAP = 132, 14, 6  # pixels
+_NEAR = 0.6  # grid scale at which one solid fills its tile
 _PAPER, _INK = (255, 255, 255), (40, 44, 52)
 _LAMP = np.array([-0.70, -0.55, -0.45]) / np.linalg.norm([0.70, 0.55, 0.45])  # z, y, x
 _SHOWN = "FiveStarConvexPrism"  # what displacements and mappers are shown on
@@ -37,7 +39,8 @@ def catalogue(folder: Path) -> Iterator[Path]:
     }
     for name, (captions, draw, columns) in pages.items():
         path = folder / f"{name}.png"
-        _page(captions, [draw(caption) for caption in captions], columns).save(path, optimize=True)
+        page = _page(captions, [draw(caption) for caption in captions], columns)
+        page.quantize(64).save(path, optimize=True)
         yield path
 
 
@@ -46,11 +49,11 @@ def _primitive(caption: str) -> Tile:
 
 
 def _displacement(name: str) -> Tile:
-    return _lit(_volume("Sphere", displacements=(name,)).label[0, 0] > 0)
+    return _lit(_volume("Sphere", displacements=(name,), scale=_NEAR).label[0, 0] > 0)
 
 
 def _mapper(name: str) -> Tile:
-    image = _volume(_SHOWN, mappers=(name,), rotation="none").image[0, 0]
+    image = _volume(_SHOWN, mappers=(name,), rotation="none", scale=_NEAR).image[0, 0]
     grey = 255 - np.minimum(image[_SIDE // 2].astype(np.uint16) * 2, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=-1)
 
@@ -61,6 +64,7 @@ def _volume(
     displacements: tuple[str, ...] = ("none",),
     mappers: tuple[str, ...] = ("linear_slope_10.0",),
     rotation: str = "uniform",
+    scale: float = 1.0,
 ) -> Any:
     """Volume 0 of one object in the middle."""
     recipe: Recipe = load_recipe("fdif-classification").replace(
@@ -68,7 +72,7 @@ def _volume(
         shapes__primitives=(primitive,),
         shapes__displacements=displacements,
         shapes__rotation=rotation,
-        shapes__grid_scale=1.0,
+        shapes__grid_scale=scale,
         appearance__mappers=mappers,
         labels={"kind": "by_volume"},
     )
@@ -90,16 +94,17 @@ def _lit(solid: npt.NDArray[np.bool_]) -> Tile:
 
 
 def _page(captions: list[str], tiles: list[Tile], columns: int) -> Image.Image:
-    step_x, step_y = _SIDE + _GAP, _SIDE + _CAPTION + _GAP
+    step_x, step_y = _TILE + _GAP, _TILE + _CAPTION + _GAP
     rows = -(-len(tiles) // columns)
     page = Image.new("RGB", (columns * step_x + _GAP, rows * step_y + _GAP), _PAPER)
     pen = ImageDraw.Draw(page)
     for place, (caption, tile) in enumerate(zip(captions, tiles, strict=True)):
         row, column = divmod(place, columns)
         left, top = _GAP + column * step_x, _GAP + row * step_y
-        page.paste(Image.fromarray(tile), (left, top))
+        enlarged = Image.fromarray(tile).resize((_TILE, _TILE), Image.Resampling.LANCZOS)
+        page.paste(enlarged, (left, top))
         size = 10
-        while size > 6 and font(size).getlength(caption) > _SIDE + _GAP - 2:
+        while size > 6 and font(size).getlength(caption) > _TILE + _GAP - 2:
             size -= 1
-        pen.text((left, top + _SIDE + 1), caption, _INK, font(size))
+        pen.text((left, top + _TILE + 1), caption, _INK, font(size))
     return page

@@ -24,6 +24,7 @@ COMMANDS = [
     ["recipes", "validate"],
     ["preview"],
     ["bench"],
+    ["catalogue"],
     ["build"],
     ["info"],
     ["verify"],

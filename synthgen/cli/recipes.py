@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from synthgen.cli.common import ScaleOption, ShapeOption, examples, sized_recipe
+
+if TYPE_CHECKING:
+    from synthgen.recipe import Recipe
 
 recipes = typer.Typer(help="List, show and check recipes.", invoke_without_command=True)
 
@@ -50,7 +53,7 @@ def list_recipes(
         table.add_column(title, no_wrap=title != "description", justify="left")
     for recipe in found:
         shape = "x".join(map(str, recipe.reference_shape))
-        classes, digest = str(recipe.num_classes - 1), recipe.digest()[:12]
+        classes, digest = _classes(recipe), recipe.digest()[:12]
         table.add_row(recipe.name, shape, classes, digest, recipe.description)
     Console().print(table)
 
@@ -75,9 +78,16 @@ def validate(file: Annotated[Path, typer.Argument(help="A recipe's YAML file.")]
     """Check a YAML file: one line, and exit code 0 if it is a recipe, 2 if not."""
     from synthgen.recipe import Recipe
 
-    recipe = Recipe.from_file(file)
+    recipe = Recipe.from_file(file).resolved()
     shape = "x".join(map(str, recipe.reference_shape))
-    print(f"{file}: valid; {shape}, {recipe.num_classes - 1} classes, digest {recipe.digest()}")
+    print(f"{file}: valid; {shape}, {_classes(recipe)} classes, digest {recipe.digest()}")
+
+
+def _classes(recipe: "Recipe") -> str:
+    """How many each task tells apart, without the background."""
+    return " + ".join(
+        str(len(task.class_names) - recipe.labels.per_voxel) for task in recipe.tasks
+    )
 
 
 def register(app: typer.Typer) -> None:

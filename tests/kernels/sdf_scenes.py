@@ -80,9 +80,18 @@ def matrix_of(turn: Array, centre: Array) -> Array:
 
 
 def scene_of(
-    seed: int, shape: Shape, objects: int = 20, classes: tuple[SdfClass, ...] = CLASSES
+    seed: int,
+    shape: Shape,
+    objects: int = 20,
+    classes: tuple[SdfClass, ...] = CLASSES,
+    *,
+    hollow: bool = True,
 ) -> Scene:
-    """A random scene, placed, turned and sheared as the published ones; walls are float64's."""
+    """A random scene, placed, turned and sheared as the published ones.
+
+    Args:
+        hollow: settle the walls of onions, in float64.
+    """
     generator = np.random.default_rng(seed)
     size = np.array(shape[::-1])
     records = np.zeros((objects, SceneObject.SIZE), np.float32)
@@ -103,7 +112,7 @@ def scene_of(
         solids.append(_drawn(classes[number], min(shape) / SIDE, generator))
     scene = Scene(shape, solids, records, parts)
     for n, solid in enumerate(solids):
-        if solid.onion:
+        if solid.onion and hollow:
             depth = np.abs(reference.side(solid, *scene.points(n)).min())
             solid.values["wall"] = float(np.float32(generator.uniform(0.2, 0.5) * depth))
         parts[n, 0] = Arguments.of(solid).row()

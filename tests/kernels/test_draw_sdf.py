@@ -190,7 +190,7 @@ def check_walls(which: SdfClass, shape: tuple[int, int, int], draws: int) -> int
     """Bits of every wall; how many knots lie outside their prism."""
     generator = np.random.default_rng(which.id)
     outside = 0
-    scene = scene_of(which.id, shape, draws, (which,))
+    scene = scene_of(which.id, shape, draws, (which,), hollow=False)
     shares = generator.uniform(0.2, 0.5, draws).astype(np.float32)
     for slab in (0, 1):
         parts = scene.parts.copy()

@@ -371,7 +371,7 @@ class LabelByVolume:
 
 @dataclass(frozen=True)
 class LabelVolume:
-    """``label_volume``: one value a task for the whole volume; where objects are, into ``order``."""
+    """``label_volume``: one value a task of the whole volume; the objects, into ``order``."""
 
     scene: SceneTables
     labels: LabelTables
