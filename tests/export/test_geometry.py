@@ -88,8 +88,7 @@ def test_wider_voxels(store: Path, tmp_path: Path, dtype: str) -> None:
 
 def test_a_side_that_nifti_cannot_hold(store: Path) -> None:
     source = Volumes.open(store)
-    recipe = source.plan.recipe | {"reference_shape": [40000, 1, 1]}
-    source = replace(source, plan=replace(source.plan, recipe=recipe))
+    source = replace(source, shapes={"image": (40000, 1, 1), "label": (40000, 1, 1)})
     with pytest.raises(ExportError, match="NIfTI cannot hold the volumes"):
         NiftiFile(source, "image", 1)
 

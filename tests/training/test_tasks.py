@@ -9,6 +9,7 @@ from monai.losses.dice import DiceCELoss
 
 import synthgen.training
 from synthgen.labels.tasks import Task
+from synthgen.recipe import load_recipe
 from synthgen.store import build
 from synthgen.training.checkpoint import CardTask, load
 from synthgen.training.data import Generated, Ranks
@@ -227,3 +228,19 @@ def test_labels_of_all_tasks_are_turned_alike():
     _, turned = augmented(batch["image"], label)
     assert torch.equal(turned[:, 0], turned[:, 1])
     assert torch.equal(turned[:, 0], turned[:, 2])
+
+
+@pytest.mark.slow
+def test_a_short_run_beats_the_most_frequent_class_of_each_task(tmp_path):
+    """Few classes, far apart; each task is told from the same image."""
+    settings = settings_of(shape=(16, 32, 32), steps=120, validation=8, validate_every=120,
+                           warmup=20, learning_rate=3e-3)  # fmt: skip
+    few = load_recipe("fdif-multitask").replace(
+        shapes__objects=8,
+        shapes__primitives=["Sphere", "Torus"],
+        shapes__displacements=["none", "sawtooth"],
+        appearance__mappers=["inverse_cube", "modular_10"],
+    )
+    figures = trained(tmp_path, settings, volumes=Generated(few, settings)).metrics
+    for name in NAMES:
+        assert figures[f"accuracy_{name}"] > figures[f"majority_{name}"], name
