@@ -65,8 +65,14 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def device(function: Callable[..., Any]) -> Any:
-    """Compile a function that only kernels call."""
-    return njit(nogil=True, error_model="numpy", forceinline=True)(function)
+    """Compile a function that only kernels call, without what Python or C would call it through."""
+    return njit(
+        nogil=True,
+        error_model="numpy",
+        forceinline=True,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
