@@ -2,7 +2,7 @@
 
     pytest benchmarks/bench_sdf.py --benchmark-only
 
-A round draws one volume, another one each time. ``extra_info`` holds voxels a second of mean, median
+A round draws one volume, another each time. ``extra_info`` holds voxels a second of mean, median
 and slowest round, distances evaluated a voxel and, of draw alone, evaluations a second.
 """
 

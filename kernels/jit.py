@@ -64,15 +64,13 @@ def kernel(function: Callable[..., Any]) -> Any:
     return compiled
 
 
+# What Python or C would call a function through, which kernels do without.
+_UNWRAPPED: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
 def device(function: Callable[..., Any]) -> Any:
-    """Compile a function that only kernels call, without what Python or C would call it through."""
-    return njit(
-        nogil=True,
-        error_model="numpy",
-        forceinline=True,
-        no_cpython_wrapper=True,
-        no_cfunc_wrapper=True,
-    )(function)
+    """Compile a function that only kernels call."""
+    return njit(nogil=True, error_model="numpy", forceinline=True, **_UNWRAPPED)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:

@@ -7,42 +7,39 @@ is only looked for.
 import numpy as np
 
 from .bits import popcount, smaller, span
-from .draw_sdf import SURFACE, blended, part_distance
-from .float_lanes import WIDTH, filled, fused, packed, steps
+from .draw_sdf import SURFACE
+from .float_lanes import WIDTH, filled, packed, steps
 from .jit import device, inlined, kernel
 from .records import Box, Slice
+from .scene_field import blended, part_distance, row_point, row_start, shifted
 from .scene_records import SceneObject
 
 _HUGE = np.float32(1e30)
-_MATRIX = int(SceneObject.MATRIX)
-_PARTS, _BLEND, _SHIFT = int(SceneObject.PARTS), int(SceneObject.BLEND), int(SceneObject.SHIFT)
+_PARTS, _BLEND = int(SceneObject.PARTS), int(SceneObject.BLEND)
 _DEPTH, _HEIGHT, _WIDTH = int(Box.DEPTH), int(Box.HEIGHT), int(Box.WIDTH)
 _VOXELS = int(Box.VOXELS)
 _FIRST, _STOP, _SLICE_VOXELS = int(Slice.FIRST), int(Slice.STOP), int(Slice.VOXELS)
 
 
 @device
-def object_distance(item, parts, grids, side, x, y, z):
-    """Signed distance of an object in its frame."""
-    found = filled(x, _HUGE)
+def object_distance(item, parts, grids, side, point):
+    """Signed distance of an object at a point of its frame."""
+    found = filled(point[0], _HUGE)
     for part in range(int(item[_PARTS])):
         if part > 0:
-            x, y, z = x - item[_SHIFT], y - item[_SHIFT + 1], z - item[_SHIFT + 2]
-        own = part_distance(parts[part], grids, side, (x, y, z))
+            point = shifted(item, point)
+        own = part_distance(parts[part], grids, side, point)
         found = own if part == 0 else blended(found, own, item[_BLEND])
     return found
 
 
 @inlined
-def _word(item, parts, grids, side, x, ky, kz, kx, count):
+def _word(item, parts, grids, side, x, start, count):
     """Bits of the voxels x .. x + count - 1 of a row."""
     word = np.uint64(0)
     for first in range(0, 64, WIDTH):
-        at = steps() + np.float32(x + first)
-        s = object_distance(
-            item, parts, grids, side, fused(item[_MATRIX], at, kx),
-            fused(item[_MATRIX + 4], at, ky), fused(item[_MATRIX + 8], at, kz),
-        )  # fmt: skip
+        point = row_point(item, steps() + np.float32(x + first), start)
+        s = object_distance(item, parts, grids, side, point)
         word |= np.uint64(packed(s <= SURFACE)) << np.uint64(first)
     return word & span(0, count - 1)
 
@@ -55,13 +52,10 @@ def _rasterize(item, parts, grids, side, origin, box, slices, rows):
     for k in range(depth):
         z, voxels = np.float32(origin[0] + k), np.int64(0)
         for y in range(height):
-            row_y = np.float32(origin[1] + y)
-            kx = fused(item[_MATRIX + 1], row_y, fused(item[_MATRIX + 2], z, item[_MATRIX + 3]))
-            ky = fused(item[_MATRIX + 5], row_y, fused(item[_MATRIX + 6], z, item[_MATRIX + 7]))
-            kz = fused(item[_MATRIX + 9], row_y, fused(item[_MATRIX + 10], z, item[_MATRIX + 11]))
+            start = row_start(item, np.float32(origin[1] + y), z)
             for word in range(words):
                 count = smaller(width - 64 * word, 64)
-                bits = _word(item, parts, grids, side, origin[2] + 64 * word, ky, kz, kx, count)
+                bits = _word(item, parts, grids, side, origin[2] + 64 * word, start, count)
                 rows[(k * words + word) * height + y] = bits
                 voxels += popcount(bits)
         slices[k, _FIRST], slices[k, _STOP], slices[k, _SLICE_VOXELS] = 0, height, voxels

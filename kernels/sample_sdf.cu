@@ -9,7 +9,7 @@ typedef unsigned long long Long;
 
 constexpr int PARAMETER_DRAW = 4, GRID_DRAW = 7, CORNER_DRAW = 8, PART_DRAWS = 16;
 constexpr float SHIFT_LOW = 0.1f, SHIFT_HIGH = 0.7f;
-constexpr float SHIFT_SHARE = 0.7f;  // of the parts' radii
+constexpr float SHIFT_SHARE = 0.7f;  // of the parts' depths
 
 REAL_FUNCTION float drawn(const float* which, int parameter, unsigned int word, float side, float width)
 {
@@ -177,7 +177,7 @@ extern "C" __global__ void sample_sdf(
     const float width = settings[SDF_SAMPLING_WIDTH];
     const float side =
         least(least(settings[SDF_SAMPLING_DEPTH], settings[SDF_SAMPLING_HEIGHT]), width);
-    float radii = 0.0f;
+    float depths = 0.0f;
     int count = 0;
 #pragma unroll 1
     for (int part = 0; part < P; ++part) {
@@ -188,7 +188,7 @@ extern "C" __global__ void sample_sdf(
         if (which >= 0) {
             lay_part(row, classes + which * SDF_CLASS_ROW_SIZE, side, width,
                      settings[SDF_SAMPLING_SLOPE], seed, index, draw + part * PART_DRAWS);
-            radii = radii + part_radius(row, 0.0f, 0.0f);
+            depths = depths + part_depth(row);
             ++count;
         }
     }
@@ -197,7 +197,7 @@ extern "C" __global__ void sample_sdf(
         const float low = settings[SDF_SAMPLING_BLEND_LOW], high = settings[SDF_SAMPLING_BLEND_HIGH];
         item[SCENE_OBJECT_BLEND] = uniform(words.blend, low, high) * side;
         const int way = bounded(words.axis, 0, 5);
-        const float shift = uniform(words.shift, SHIFT_LOW, SHIFT_HIGH) * (SHIFT_SHARE * radii);
+        const float shift = uniform(words.shift, SHIFT_LOW, SHIFT_HIGH) * (SHIFT_SHARE * depths);
         item[SCENE_OBJECT_SHIFT + way / 2] = way % 2 == 0 ? shift : -shift;
     }
 }

@@ -8,7 +8,7 @@ from .philox import bounded, random_words
 from .real import HALF, ZERO, cosine_of_turns, sine_of_turns
 from .scene import (
     lay_matrix,
-    part_radius,
+    part_depth,
     turn_euler,
     turn_none,
     turn_uniform,
@@ -77,7 +77,7 @@ _POLYGON, _PARAMETERS = int(SdfProfile.POLYGON), int(SdfParameter.SIZE)
 _ROW_PROFILE, _TIPS, _EDGE = int(SdfRow.PROFILE), int(SdfRow.EDGES), int(SdfRow.EDGE)
 
 _SHIFT_LOW, _SHIFT_HIGH = np.float32(0.1), np.float32(0.7)
-_SHIFT_SHARE = np.float32(0.7)  # of the parts' radii, as the public code
+_SHIFT_SHARE = np.float32(0.7)  # of the parts' depths, as in the public code
 
 
 @device
@@ -251,7 +251,7 @@ def _sample_object(settings, entries, classes, displacements, mappers, seed, ind
 
     width = settings[_WIDTH]
     side = least(least(settings[_DEPTH], settings[_HEIGHT]), width)
-    radii = ZERO
+    depths = ZERO
     count = 0
     for part in range(parts.shape[0]):
         parts[part, :] = ZERO
@@ -261,13 +261,13 @@ def _sample_object(settings, entries, classes, displacements, mappers, seed, ind
                 parts[part], classes[which], side, width, settings[_SLOPE], seed, index,
                 draw + part * _PART_DRAWS,
             )  # fmt: skip
-            radii += part_radius(parts[part], ZERO, ZERO)
+            depths += part_depth(parts[part])
             count += 1
     item[_PARTS] = np.float32(count)
     if count > 1:
         item[_BLEND] = uniform(blend_word, settings[_BLEND_LOW], settings[_BLEND_HIGH]) * side
         way = bounded(axis_word, 0, 5)
-        shift = uniform(shift_word, _SHIFT_LOW, _SHIFT_HIGH) * (_SHIFT_SHARE * radii)
+        shift = uniform(shift_word, _SHIFT_LOW, _SHIFT_HIGH) * (_SHIFT_SHARE * depths)
         item[_SHIFT + way // 2] = shift if way % 2 == 0 else -shift
 
 
@@ -286,7 +286,7 @@ def sample_sdf(settings, entries, classes, displacements, mappers, seed, index, 
         objects: (N, SceneObject.SIZE) float32, out.
         parts: (N, P, SdfRow.SIZE) float32, out; P = 1 where no entry has two parts. WALL of an
             onion is its share of the least distance to its profile, see ``hollow_sdf``. The second
-            part is shifted by parts of both bounding radii, walls left out.
+            part is shifted by parts of the depths of both.
     """
     for n in range(objects.shape[0]):
         _sample_object(

@@ -182,3 +182,26 @@ REAL_FUNCTION float part_radius(const float* row, float wall, float margin)
         return extent.x;
     return root(fused(extent.x, extent.x, extent.z * extent.z));
 }
+
+REAL_FUNCTION float part_depth(const float* row)
+{
+    const int lift = (int)row[SDF_ROW_LIFT], profile = (int)row[SDF_ROW_PROFILE];
+    if (lift == SDF_LIFT_SPHERE)
+        return row[SDF_ROW_RADIUS];
+    if (lift == SDF_LIFT_OCTAHEDRON)
+        return row[SDF_ROW_RADIUS] * row[SDF_ROW_SLOPE];
+    if (lift == SDF_LIFT_GRID)
+        return 0.5f * GRID_REACH * row[SDF_ROW_RADIUS];
+    if (lift == SDF_LIFT_CONE)
+        return 0.5f * least(row[SDF_ROW_RADIUS], row[SDF_ROW_HALF]);
+    float depth = row[SDF_ROW_RADIUS];
+    if (profile != SDF_PROFILE_CIRCLE) {
+        depth = 1e30f;
+        const int edges = profile != SDF_PROFILE_STAR ? (int)row[SDF_ROW_EDGES] : 1;
+        for (int edge = 0; edge < edges; ++edge) {
+            const float* at = row + SDF_ROW_EDGE + SDF_EDGE_SIZE * edge;
+            depth = least(magnitude(at[SDF_EDGE_ACROSS]), depth);
+        }
+    }
+    return lift == SDF_LIFT_REVOLVE ? depth : least(depth, row[SDF_ROW_HALF]);
+}

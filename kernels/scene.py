@@ -8,7 +8,7 @@ turns and T shifts. TURN is the grid's scale times the inverse of R S.
 
 import numpy as np
 
-from .float_lanes import fused, most, root
+from .float_lanes import fused, least, magnitude, most, root
 from .jit import device
 from .real import ONE, ZERO, cosine_of_turns, sine_of_turns
 from .scene_records import SceneObject
@@ -220,3 +220,23 @@ def part_radius(row, wall, margin):
     if lift == _SPHERE or lift == _OCTAHEDRON or lift == _REVOLVE:
         return x
     return root(fused(x, x, z * z))
+
+
+@device
+def part_depth(row):
+    """About how deep a part is, walls left out: the least distance of its middle to an outline."""
+    lift = int(row[_LIFT])
+    if lift == _SPHERE:
+        return row[_RADIUS]
+    if lift == _OCTAHEDRON:
+        return row[_RADIUS] * row[_SLOPE]
+    if lift == _GRID:
+        return HALF * _GRID_REACH * row[_RADIUS]
+    if lift == _CONE:
+        return HALF * least(row[_RADIUS], row[_HALF])
+    depth = row[_RADIUS]
+    if int(row[_PROFILE]) != _CIRCLE:
+        depth = _HUGE
+        for edge in range(int(row[_COUNT]) if int(row[_PROFILE]) != _STAR else 1):
+            depth = least(magnitude(row[_EDGE + _EDGE_SIZE * edge + _ACROSS]), depth)
+    return depth if lift == _REVOLVE else least(depth, row[_HALF])

@@ -303,10 +303,10 @@ def extruded(across, along):
 def prism(row, x, y, z):
     """Along z; a true distance with a constant taper and no onion, else one within the slice.
 
-    A constant taper's scale is exactly 1: leaving it out saves the lanes its products.
+    A constant taper's scale is exactly 1: said so, it saves the lanes their products.
     """
     if row[_TAPERED] == ZERO:
-        across = profile(row, x, y, ONE)
+        across = profile(row, x, y, filled(x, ONE))
     else:
         across = profile(row, x, y, taper_scale(row, z))
     return extruded(walled(row, across), magnitude(z) - row[_HALF])
@@ -315,7 +315,7 @@ def prism(row, x, y, z):
 @device
 def revolved(row, x, y, z):
     """About y; a bound where the profile meets the axis."""
-    return profile(row, length(x, z) - row[_OFFSET], y, ONE)
+    return profile(row, length(x, z) - row[_OFFSET], y, filled(x, ONE))
 
 
 @device

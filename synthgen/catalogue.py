@@ -81,15 +81,16 @@ def _volume(
 
 def _lit(solid: npt.NDArray[np.bool_]) -> Tile:
     """A solid seen along z; its normals are the slopes of the blurred occupancy."""
-    blurred = solid.astype(np.float32)
+    blurred: npt.NDArray[Any] = solid.astype(np.float32)
     for axis in (0, 1, 2) * 2:
         blurred = (np.roll(blurred, 1, axis) + blurred + np.roll(blurred, -1, axis)) / 3
     normals = -np.stack(np.gradient(blurred), axis=-1)
-    seen, first = solid.any(0), solid.argmax(0)
+    first = solid.argmax(axis=0)
     at = (first, *np.indices(first.shape))
     normal = normals[at] / np.maximum(np.linalg.norm(normals[at], axis=-1, keepdims=True), 1e-6)
     light = 0.25 + 0.75 * np.clip(normal @ _LAMP, 0, 1)
     colour = light[..., None] * np.array([110, 160, 230])
+    seen = np.asarray(solid.any(axis=0))
     return np.where(seen[..., None], colour, 255).astype(np.uint8)
 
 

@@ -208,13 +208,16 @@ def test_what_cannot_be_combined_is_refused_with_the_reason(name, changes, messa
 
 
 def test_exact_distances_can_be_asked_for():
+    exact = MAPPER | {"distance": "exact"}
     load_recipe("avs-db").replace(
-        shapes__sections=(3, 4), shapes__z_rules=("prism",), appearance=MAPPER | {"distance": "exact"}
-    )  # fmt: skip
+        shapes__sections=(3, 4), shapes__z_rules=("prism",), appearance=exact
+    )
     load_recipe("fdif").replace(
-        shapes__shear=0.0, shapes__displacements=("none",), shapes__primitives=("Sphere", "Cylinder"),
+        shapes__shear=0.0,
+        shapes__displacements=("none",),
+        shapes__primitives=("Sphere", "Cylinder"),
         appearance__distance="exact",
-    )  # fmt: skip
+    )
 
 
 def test_labels_need_a_type_that_holds_them():

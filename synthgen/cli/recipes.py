@@ -85,9 +85,7 @@ def validate(file: Annotated[Path, typer.Argument(help="A recipe's YAML file.")]
 
 def _classes(recipe: "Recipe") -> str:
     """How many each task tells apart, without the background."""
-    return " + ".join(
-        str(len(task.class_names) - recipe.labels.per_voxel) for task in recipe.tasks
-    )
+    return " + ".join(str(len(task.class_names) - recipe.labels.per_voxel) for task in recipe.tasks)
 
 
 def register(app: typer.Typer) -> None:

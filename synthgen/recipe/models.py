@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from operator import index
 from pathlib import Path
@@ -142,7 +142,8 @@ class Recipe(Settings):
 
         Names of the recipe and of folders are left out: of meshes, the digest of the files counts.
         """
-        unnamed = {"name": True, "description": True, "shapes": {"meshes": {"folder"}}}
+        folder = {"meshes": {"folder": True}}
+        unnamed: Mapping[str, Any] = {"name": True, "description": True, "shapes": folder}
         values = self.model_dump(mode="json", exclude=unnamed)
         canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
