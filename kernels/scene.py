@@ -10,7 +10,7 @@ import numpy as np
 
 from .float_lanes import fused, least, magnitude, most, root
 from .jit import device
-from .real import ONE, ZERO, cosine_of_turns, sine_of_turns
+from .real import HALF, ONE, ZERO, cosine_of_turns, sine_of_turns
 from .scene_records import SceneObject
 from .sdf import taper_scale
 from .sdf_records import GRID_EXTENT, SdfEdge, SdfLift, SdfProfile, SdfRow
