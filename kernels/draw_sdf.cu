@@ -21,8 +21,6 @@ typedef unsigned long long Count;
 #define PATCHES (PATCH_ROWS * TILE_DEPTH)
 #define WORDS_MAX ((OBJECTS_MAX + 31) / 32)
 
-constexpr float SURFACE = 0x1p-20f;  // inside: a distance of at most this
-
 struct Patch { int x, y, z; };
 
 // Rows of one object, in sizes that let the compiler load several numbers at once.
@@ -137,7 +135,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) draw_sdf(
     unsigned char* image,                     // (B, D, H, W), out
     unsigned int* masks,                      // (B, words, D, H, W), out
     Int* counts,                              // (B, N), added to
-    Int* evaluations,                         // (B,), added to
+    Int* evaluations,                         // (B,), added to: voxels of patches that a bound left
     int N, int P, int stride, int side, int D, int H, int W)
 {
     __shared__ unsigned int near[PATCHES][WORDS_MAX];  // bit n % 32 of word n / 32: object n

@@ -46,10 +46,8 @@ from .mapper_records import (
 )
 from .noise import gradient_noise
 from .real import ONE, ZERO, ceiling, clamped
-from .scene_field import blended, part_distance, row_point, row_start, shifted
+from .scene_field import SURFACE, blended, part_distance, row_point, row_start, shifted
 from .scene_records import PLANES_MAX, SceneBound, SceneObject
-
-SURFACE = np.float32(2.0**-20)  # inside: a distance of at most this
 
 _HUGE, _TINY = np.float32(1e30), np.float32(1e-12)
 _LANES, _PER_LANES = np.float32(WIDTH), np.float32(1 / WIDTH)
@@ -335,7 +333,9 @@ def draw_sdf(
         image: (D * H * W,) uint8, out.
         masks: (M, D, H, W) uint32, out: bit n % 32 of word n // 32 where object n is inside.
         counts: (N,) int64, out: voxels inside each object.
-        evaluations: (1,) int64, out: voxels whose distance to an object was evaluated.
+        evaluations: (1,) int64, out: distances of a voxel to an object that were evaluated: here
+            whole chunks of sixteen lanes, on CUDA the volume's voxels in the patches of 8 x 4 that
+            an object's bound left.
         shape: (D, H, W), W at least WIDTH.
     """
     depth, height, width = shape

@@ -372,14 +372,3 @@ def least_of(typing_context, lanes):
         return builder.extract_element(value, ir.Constant(_I32, 0))
 
     return types.float32(FLOATS), codegen
-
-
-@intrinsic
-def set_flags(typing_context, flags):
-    """How many lanes are set."""
-
-    def codegen(context, builder, signature, arguments):
-        word = builder.bitcast(arguments[0], ir.IntType(WIDTH))
-        return builder.zext(builder.ctpop(word), ir.IntType(64))
-
-    return types.int64(FLAGS), codegen

@@ -4,6 +4,8 @@
 
 typedef long long Int;
 
+constexpr float SLACK = 0.05f;
+
 REAL_FUNCTION float inverse_element(const float* item, int i, int j)
 {
     const float* turn = item + SCENE_OBJECT_TURN;
@@ -18,7 +20,7 @@ REAL_FUNCTION Extent object_extent(const float* item, const float* parts)
     for (int part = 0; part < (int)item[SCENE_OBJECT_PARTS]; ++part) {
         const float* row = parts + part * SDF_ROW_SIZE;
         const float wall = (int)row[SDF_ROW_LIFT] == SDF_LIFT_PRISM ? row[SDF_ROW_WALL] : 0.0f;
-        Extent own = part_extent(row, wall, blend + 0.05f);
+        Extent own = part_extent(row, wall, blend + SLACK);
         if (part > 0) {
             own.x = own.x + magnitude(item[SCENE_OBJECT_SHIFT]);
             own.y = own.y + magnitude(item[SCENE_OBJECT_SHIFT + 1]);
@@ -51,7 +53,7 @@ extern "C" __global__ void frame_sdf(
                                   fused(magnitude(inverse_element(item, axis, 1)), e.y,
                                         magnitude(inverse_element(item, axis, 2)) * e.z)) /
                                 magnitude(determinant) +
-                            0.05f;
+                            SLACK;
         const float side = axis == 0 ? W : axis == 1 ? H : D;
         const float centre = item[SCENE_OBJECT_CENTRE + axis];
         const float first = most(ceiling(centre - reach), 0.0f);

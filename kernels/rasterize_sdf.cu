@@ -5,8 +5,6 @@
 
 typedef long long Int;
 
-constexpr float SURFACE = 0x1p-20f;
-
 extern "C" __global__ void rasterize_sdf(
     const float* objects,  // (B, N, SCENE_OBJECT_SIZE)
     const float* parts,    // (B, N, P, SDF_ROW_SIZE)

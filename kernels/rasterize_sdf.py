@@ -7,30 +7,14 @@ is only looked for.
 import numpy as np
 
 from .bits import popcount, smaller, span
-from .draw_sdf import SURFACE
-from .float_lanes import WIDTH, filled, packed, steps
-from .jit import device, inlined, kernel
+from .float_lanes import WIDTH, packed, steps
+from .jit import inlined, kernel
 from .records import Box, Slice
-from .scene_field import blended, part_distance, row_point, row_start, shifted
-from .scene_records import SceneObject
+from .scene_field import SURFACE, object_distance, row_point, row_start
 
-_HUGE = np.float32(1e30)
-_PARTS, _BLEND = int(SceneObject.PARTS), int(SceneObject.BLEND)
 _DEPTH, _HEIGHT, _WIDTH = int(Box.DEPTH), int(Box.HEIGHT), int(Box.WIDTH)
 _VOXELS = int(Box.VOXELS)
 _FIRST, _STOP, _SLICE_VOXELS = int(Slice.FIRST), int(Slice.STOP), int(Slice.VOXELS)
-
-
-@device
-def object_distance(item, parts, grids, side, point):
-    """Signed distance of an object at a point of its frame."""
-    found = filled(point[0], _HUGE)
-    for part in range(int(item[_PARTS])):
-        if part > 0:
-            point = shifted(item, point)
-        own = part_distance(parts[part], grids, side, point)
-        found = own if part == 0 else blended(found, own, item[_BLEND])
-    return found
 
 
 @inlined

@@ -1,8 +1,10 @@
 // An object's field at a voxel: where the voxel lies in the object's frame, and the distance there.
-// What each function means is in draw_sdf.py and hollow_sdf.py.
+// What each function means is in scene_field.py, the twin.
 #pragma once
 #include "sdf.cuh"
 #include "sdf_grid.cuh"
+
+constexpr float SURFACE = 0x1p-20f;  // inside: a distance of at most this
 
 struct ObjectPoint { float x, y, z; };
 

@@ -6,7 +6,7 @@ is a row of ``SceneObject``, a ``row`` one of ``SdfRow``.
 
 import numpy as np
 
-from .float_lanes import fused, least, magnitude, most
+from .float_lanes import filled, fused, least, magnitude, most
 from .jit import device
 from .real import ZERO
 from .scene_records import SceneObject
@@ -14,8 +14,11 @@ from .sdf import distance
 from .sdf_grid import grid_distance
 from .sdf_records import SdfLift, SdfRow
 
-_FOUR = np.float32(4)
+SURFACE = np.float32(2.0**-20)  # inside: a distance of at most this
+
+_HUGE, _FOUR = np.float32(1e30), np.float32(4)
 _MATRIX, _SHIFT = int(SceneObject.MATRIX), int(SceneObject.SHIFT)
+_PARTS, _BLEND = int(SceneObject.PARTS), int(SceneObject.BLEND)
 _LIFT, _GRID = int(SdfRow.LIFT), int(SdfLift.GRID)
 
 
@@ -61,3 +64,15 @@ def part_distance(row, grids, side, point):
     if int(row[_LIFT]) == _GRID:
         return grid_distance(grids, side, row, x, y, z)
     return distance(row, x, y, z)
+
+
+@device
+def object_distance(item, parts, grids, side, point):
+    """Signed distance of an object at a point of its frame."""
+    found = filled(point[0], _HUGE)
+    for part in range(int(item[_PARTS])):
+        if part > 0:
+            point = shifted(item, point)
+        own = part_distance(parts[part], grids, side, point)
+        found = own if part == 0 else blended(found, own, item[_BLEND])
+    return found

@@ -1,11 +1,8 @@
 // Signed distances of parametric solids, negative inside. What each function means, and where its
-// formula comes from, is in sdf.py, the twin; rows are described in sdf_records.py. `corners` are
-// (x, y) pairs.
+// formula comes from, is in sdf.py, the twin; rows are described in sdf_records.py.
 #pragma once
 #include "real.cuh"
 
-constexpr float SLOPE_PUBLISHED = 0.35773504f;  // the public code's, a digit off 1 / sqrt 3
-constexpr float SLOPE_EXACT = 0.57735026f;
 constexpr float LEAST_SCALE = 1e-6f;
 constexpr float LEAST_RUN = 0x1p-20f;     // of a taper's piece
 constexpr float LEAST_SQUARE = 0x1p-60f;  // of an edge's length
@@ -31,16 +28,6 @@ REAL_FUNCTION void lay_edge(float* row, int edge, float x0, float y0, float x1, 
     row[at + SDF_EDGE_ACROSS] = fused(dy, x0, -(dx * y0));
     row[at + SDF_EDGE_REACH] = 0.5f * run;
     row[at + SDF_EDGE_LEVEL] = 0.0f - y0;
-}
-
-REAL_FUNCTION void lay_polygon(float* row, const float* corners, int count)
-{
-    row[SDF_ROW_PROFILE] = SDF_PROFILE_POLYGON;
-    row[SDF_ROW_EDGES] = count;
-    for (int i = 0; i < count; ++i) {
-        const int j = i + 1 < count ? i + 1 : 0;
-        lay_edge(row, i, corners[2 * i], corners[2 * i + 1], corners[2 * j], corners[2 * j + 1]);
-    }
 }
 
 REAL_FUNCTION void lay_mirror(float* row, int mirror, float turns)

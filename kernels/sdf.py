@@ -41,9 +41,6 @@ from .real import (
 )
 from .sdf_records import SDF_MIRRORS, SdfEdge, SdfLift, SdfProfile, SdfRow, SdfTaper
 
-SLOPE_PUBLISHED = np.float32(0.35773502691896257)  # the public code's, a digit off 1 / sqrt 3
-SLOPE_EXACT = np.float32(0.57735026918962576)
-
 _HUGE, _NO_BITS = np.float32(1e30), np.int32(0)
 _LEAST_SCALE = np.float32(1e-6)
 _LEAST_RUN = np.float32(2.0**-20)  # of a taper's piece
@@ -53,7 +50,6 @@ _ROOT_TWO, _TWO = np.float32(1.4142135), np.float32(2)
 _SPHERE, _OCTAHEDRON, _CONE = int(SdfLift.SPHERE), int(SdfLift.OCTAHEDRON), int(SdfLift.CONE)
 _REVOLVE, _PRISM = int(SdfLift.REVOLVE), int(SdfLift.PRISM)
 _CIRCLE, _STAR = int(SdfProfile.CIRCLE), int(SdfProfile.STAR)
-_POLYGON = int(SdfProfile.POLYGON)
 _CONST_TAPER, _CONE_TAPER = int(SdfTaper.CONST), int(SdfTaper.CONE)
 _LIFT, _PROFILE, _TAPERED = int(SdfRow.LIFT), int(SdfRow.PROFILE), int(SdfRow.TAPERED)
 _EDGES, _RADIUS, _HALF = int(SdfRow.EDGES), int(SdfRow.RADIUS), int(SdfRow.HALF)
@@ -85,16 +81,6 @@ def lay_edge(row, edge, x0, y0, x1, y1):
     row[at + _ACROSS] = fused(dy, x0, -(dx * y0))
     row[at + _REACH] = HALF * run
     row[at + _LEVEL] = ZERO - y0
-
-
-@device
-def lay_polygon(row, corners, count):
-    """Profile: a simple polygon of ``count`` corners (x, y), in either sense."""
-    row[_PROFILE] = np.float32(_POLYGON)
-    row[_EDGES] = np.float32(count)
-    for i in range(count):
-        j = i + 1 if i + 1 < count else 0
-        lay_edge(row, i, corners[i, 0], corners[i, 1], corners[j, 0], corners[j, 1])
 
 
 @device
@@ -194,7 +180,7 @@ def lay_sphere(row, radius):
 
 @device
 def lay_octahedron(row, size, slope):
-    """Corners at ``size`` > 0 on each axis; ``slope`` is SLOPE_PUBLISHED or SLOPE_EXACT."""
+    """Corners at ``size`` > 0 on each axis; ``slope`` of its field, 1 / sqrt 3 of a distance."""
     row[_LIFT], row[_RADIUS], row[_SLOPE] = np.float32(_OCTAHEDRON), size, slope
 
 

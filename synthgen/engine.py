@@ -23,8 +23,10 @@ class Batch:
         label: uint8 or uint16. (B, T, D, H, W): T label maps, one a task, 0 = background. Of whole
             volumes (B, T): a class a task, from 0 on.
         index: (B,) uint64 volume indices, on the host.
-        placed: (B, N, Placed.SIZE) int32: where each object went, or that it was dropped, in
-            painting order; columns as in ``synthgen.kernels.records.Placed``.
+        placed: (B, N, Placed.SIZE) int32, columns as in ``synthgen.kernels.records.Placed``. Of
+            objects placed by overlap: the first voxel of each one's box, or that it was dropped,
+            largest first. Of others: the voxel of each one's centre, and whether any voxel is
+            inside, in painting order.
     """
 
     image: Array

@@ -3,7 +3,8 @@
 For every built-in recipe and three shapes, the SHA-256 over all volumes must be the same for one
 thread and all threads, batches of 1, 7 and 16, the generic CPU target, NumPy without its vector
 units, the ``.cu`` files compiled for the host in several thread orders, the same with sanitizers
-(fewer volumes, against the CPU's), CUDA where there is a device, and the reference (one volume).
+(fewer volumes, against the CPU's), CUDA where there is a device, and, of polygon stacks, the
+reference (one volume).
 """
 
 import argparse
@@ -15,6 +16,7 @@ import numpy as np
 
 from synthgen.engine import Generator, plan_of
 from synthgen.recipe import builtin_names, load_recipe
+from synthgen.shapes.polygon_stack import PolygonStack
 from tests.backends import HostCudaBackend, generic_environment, plain_numpy_environment
 from tests.digests import SHAPES, digest
 from tests.reference import Reference
@@ -96,7 +98,8 @@ def main():
                     f"  {label:38} {verdict}  {len(indices)} volumes, {seconds:.1f} s", flush=True
                 )
                 good &= same
-            good &= check_reference(recipe, options.seed)
+            if isinstance(recipe.shapes, PolygonStack):
+                good &= check_reference(recipe, options.seed)
     sys.exit(0 if good else 1)
 
 

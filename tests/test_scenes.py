@@ -200,6 +200,14 @@ def test_stacks_are_drawn_where_they_were_placed(turns):
         ("fdif", {"placement__spread": -0.1}, "placement.spread: must be greater"),
         ("fdif", {"shapes__objects": 0}, "shapes.objects: must be greater than or equal to 1"),
         ("fdif-mesh", {"shapes__meshes__radius": (0.4, 0.2)}, "radius: a range needs low <= high"),
+        ("fdif-mesh", {"shapes__meshes__radius": (-0.4, 0.2)},
+         r"shapes.meshes.radius: must lie in 0.001..2, got \[-0.4, 0.2\]"),
+        ("fdif-mesh", {"shapes__meshes__classes": ()},
+         "shapes.meshes.classes: needs 1 or more entries beside a digest"),
+        ("fdif-mesh", {"shapes__meshes__classes": ({"name": "Sphere", "meshes": 4},)},
+         "shapes.meshes.classes: must not be published classes or groups, got 'Sphere'"),
+        ("fdif-classification", {"shapes__primitives": ("Sphere",)},
+         "labels.tasks: a task needs two classes or more, .* for shape"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_combined_is_refused_with_the_reason(name, changes, message):
@@ -258,7 +266,7 @@ def test_a_changed_mesh_folder_is_refused(tmp_path):
     assert recipe.class_names == ["background", "bean"]
     first = cpu(recipe).batch([0])
     (tmp_path / "knot.stl").write_bytes((source / "knot.stl").read_bytes())
-    with pytest.raises(ValueError, match="digest: must be that of the meshes"):
+    with pytest.raises(ValueError, match=r"shapes.meshes.digest: must be that of the meshes"):
         cpu(recipe)
     (tmp_path / "knot.stl").unlink()
     moved = tmp_path.with_name("elsewhere")
@@ -268,6 +276,28 @@ def test_a_changed_mesh_folder_is_refused(tmp_path):
     )
     assert there.digest() == recipe.digest()
     assert_equal(cpu(there).batch([0]), first)
+
+
+def test_mesh_classes_that_are_not_the_folder_s_are_refused():
+    wrong = load_recipe("fdif-mesh").replace(shapes__meshes__classes=({"name": "a", "meshes": 9},))
+    with pytest.raises(ValueError, match=r"shapes.meshes.classes: must be .*, got a \(9\)"):
+        cpu(wrong)
+
+
+def test_meshes_can_be_parts_of_unions():
+    recipe = variant(
+        shapes__primitives=(),
+        shapes__unions=(("bean", "Sphere"),),
+        shapes__meshes={"folder": "builtin", "resolution": 16},
+    )
+    assert recipe.class_names[-1] == "Sphere + bean"
+    with pytest.raises(RecipeError, match=r"shapes.unions: must be a known primitive, got 'been'"):
+        recipe.replace(shapes__unions=(("been", "Sphere"),))
+    with pytest.raises(RecipeError, match=r"shapes.*unions: must be a known primitive, got 'been'"):
+        variant(
+            shapes__unions=(("been", "Sphere"),),
+            shapes__meshes={"folder": "builtin", "resolution": 16},
+        )
 
 
 def test_meshes_of_one_folder_are_one_class(tmp_path):

@@ -4,6 +4,7 @@ References:
     Yamamoto et al., "FDIF", arXiv 2603.23199, and its public code.
 """
 
+from fractions import Fraction
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -55,6 +56,15 @@ class MappedDistance(Settings):
             except ValueError as error:
                 raise ValueError(f"mappers: {str(error).partition(': ')[2]}") from None
         return self
+
+    def scaled(self, factor: Fraction) -> Self:
+        """Only texture scales: mappers are given in voxels, as published, whatever the volume."""
+        if self.texture is None:
+            return self
+        cell = max(2.0, self.texture.cell * factor.numerator / factor.denominator)
+        return self.model_copy(
+            update={"texture": self.texture.model_copy(update={"cell": min(cell, 512.0)})}
+        )
 
     @property
     def value_high(self) -> int:

@@ -63,7 +63,7 @@ class Mapper:
         if self.family is MapperFamily.INVERSE_CUBE:
             return 0.0
         if self.family is MapperFamily.EXPONENTIAL:
-            return math.log2(self.number)
+            return math.log2(self.number)  # no value is near a rounding tie of float32
         if self.family is MapperFamily.LINEAR:
             return self.number
         return 1 / self.number

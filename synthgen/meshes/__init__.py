@@ -1,7 +1,7 @@
 """Meshes in files as grids of signed distances."""
 
 from synthgen.meshes.files import Mesh, MeshError, MeshReport
-from synthgen.meshes.folder import MeshGrids, check_folder, folder_digest, mesh_grids
+from synthgen.meshes.folder import MeshGrids, mesh_grids
 from synthgen.meshes.grid import normalised, signed_distance_grid
 
 __all__ = [
@@ -9,8 +9,6 @@ __all__ = [
     "MeshError",
     "MeshGrids",
     "MeshReport",
-    "check_folder",
-    "folder_digest",
     "mesh_grids",
     "normalised",
     "signed_distance_grid",

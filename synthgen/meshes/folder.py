@@ -34,14 +34,19 @@ class MeshGrids:
     Attributes:
         names: of the files in use, paths within the folder with "/", in order.
         grids: (G, R, R, R) float32, see ``signed_distance_grid``.
-        digest: SHA-256 of the folder's meshes, see ``folder_digest``.
         reports: on every file, those that are not used too.
     """
 
     names: tuple[str, ...]
     grids: NDArray[np.float32]
-    digest: str
     reports: tuple[MeshReport, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names and grids, which are all that volumes depend on."""
+        total = hashlib.sha256("\n".join(self.names).encode())
+        total.update(np.ascontiguousarray(self.grids, "<f4"))
+        return total.hexdigest()
 
     @property
     def classes(self) -> dict[str, tuple[int, ...]]:
@@ -75,10 +80,9 @@ def mesh_grids(folder: str | Path, resolution: int = 64) -> MeshGrids:
             f"resolution: {len(files)} meshes must hold at most {VALUES_MAX} values, "
             f"got {len(files)} x {resolution}^3"
         )
-    names, grids, reports, digests = [], [], [], {}
+    names, grids, reports = [], [], []
     for name, path in files.items():
-        digests[name] = _file_digest(path)
-        grid, report = _grid_of(name, path, digests[name], resolution)
+        grid, report = _grid_of(name, path, resolution)
         reports.append(report)
         if grid is not None:
             names.append(name)
@@ -89,30 +93,7 @@ def mesh_grids(folder: str | Path, resolution: int = 64) -> MeshGrids:
             f"folder: must hold a usable mesh, got none of {len(files)} in {str(folder)!r}; "
             f"{first.file}: {first.refused}"
         )
-    return MeshGrids(tuple(names), np.stack(grids), _digest_of(digests), tuple(reports))
-
-
-def folder_digest(folder: str | Path) -> str:
-    """SHA-256 over the names and contents of a folder's meshes, and how grids are made of them.
-
-    Raises:
-        ValueError: the folder is missing, or holds no mesh.
-    """
-    return _digest_of({name: _file_digest(path) for name, path in _files(folder).items()})
-
-
-def check_folder(folder: str | Path, digest: str) -> None:
-    """Refuse a folder that is not the one that a recipe was made with.
-
-    Raises:
-        ValueError: its digest is another, or the folder is missing.
-    """
-    found = folder_digest(folder)
-    if found != digest:
-        raise ValueError(
-            f"digest: must be that of the meshes in {str(folder)!r}, {found}, got {digest}; "
-            "a file was added, removed or changed since the recipe was made"
-        )
+    return MeshGrids(tuple(names), np.stack(grids), tuple(reports))
 
 
 def _files(folder: str | Path) -> dict[str, Path]:
@@ -138,21 +119,15 @@ def _file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _digest_of(digests: dict[str, str]) -> str:
-    """One digest for those of the files by name, in order."""
-    lines = [f"meshes {VERSION}", *(f"{digest} {name}" for name, digest in digests.items())]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 def _grid_of(
-    name: str, path: Path, digest: str, resolution: int
+    name: str, path: Path, resolution: int
 ) -> tuple[NDArray[np.float32] | None, MeshReport]:
     """A file's grid, from the cache where it is there, and a report; or no grid."""
     size = path.stat().st_size
     if size > BYTES_MAX:
         return None, MeshReport(name, refused=f"{size:,} bytes, at most {BYTES_MAX:,} are read")
     suffix = path.suffix.lower()
-    cached = _cache_file(digest, suffix, resolution)
+    cached = _cache_file(_file_digest(path), suffix, resolution)
     found = _cached(cached, name, resolution)
     if found is None:
         try:

@@ -82,7 +82,7 @@ class Recipe(Settings):
                     f"label_dtype: {self.label_dtype} holds {high} classes, got {classes}; "
                     "use uint16"
                 )
-            if len(self.tasks) > 1 and classes - self.labels.per_voxel < 1:
+            if not isinstance(self.labels, ByVolume) and classes - self.labels.per_voxel < 1:
                 raise ValueError(
                     f"labels.tasks: a task needs two classes or more, got {task.class_names} "
                     f"for {task.name}"
@@ -133,6 +133,8 @@ class Recipe(Settings):
         """The recipe with files that it names pinned by what they hold; raises RecipeError."""
         try:
             shapes = self.shapes.resolved()
+        except ValidationError as error:
+            raise RecipeError(f"shapes.{one_line(error, self.shapes.model_dump())}") from None
         except ValueError as error:
             raise RecipeError(f"shapes.meshes.{error}") from None
         return self if shapes is self.shapes else self.replace(shapes=shapes)

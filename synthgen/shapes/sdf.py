@@ -23,14 +23,14 @@ from synthgen.shapes.displacements import (
     zero_tables,
 )
 from synthgen.shapes.sdf_classes import CLASSES, classes_named
-from synthgen.shapes.sdf_custom import CustomPrimitive
+from synthgen.shapes.sdf_custom import TAKEN, CustomPrimitive
 from synthgen.shapes.sdf_meshes import Meshes
 from synthgen.shapes.sdf_part import SdfPart
 
 Pair = tuple[str, str]
 
 _NONE = "none"
-_SLOPES = {"published": 0.35773502691896257, "exact": 3**-0.5}
+_SLOPES = {"published": 0.35773502691896257, "exact": 0.57735026918962576}
 
 
 class SdfShapes(Settings):
@@ -51,7 +51,7 @@ class SdfShapes(Settings):
         unions: pairs of primitives, blended into one object.
         displacements: names; each object draws one.
         displacement_frame: displacements are fixed in the volume, as in the public code, or in each
-            object, as in the paper.
+            object, as in the paper. Gradient noise is always in each object.
         rotation: by three uniform angles, uniform over rotations, or none.
         shear: largest off-diagonal element of the shear.
         grid_scale: lengths that a voxel stands for: objects are drawn that many times smaller.
@@ -88,7 +88,14 @@ class SdfShapes(Settings):
         names = [part.name for part in [*self._customs, *self._meshes]]
         if len(set(names)) < len(names):
             raise ValueError(f"custom: names, also those of meshes, must be distinct, got {names}")
-        for name in (name for pair in self.unions for name in pair):
+        taken = sorted(TAKEN.intersection(part.name for part in self._meshes))
+        if taken:
+            raise ValueError(
+                f"meshes.classes: must not be published classes or groups, got {taken[0]!r}; "
+                "rename the file or folder"
+            )
+        unknown = self.meshes is not None and self.meshes.digest is None  # classes, until resolved
+        for name in () if unknown else (name for pair in self.unions for name in pair):
             _checked("unions", lambda name: named(self._known, name, "primitive"), name)
         if len(self._pairs) < len(self.unions):
             raise ValueError(

@@ -205,12 +205,3 @@ def classes_named(name: str) -> tuple[SdfClass, ...]:
     """
     known = {**GROUPS, **{key: (found,) for key, found in _by_name().items()}}
     return named(known, name, "primitive")
-
-
-def class_named(name: str) -> SdfClass:
-    """The class of a published name.
-
-    Raises:
-        ValueError: there is none; the message lists the nearest names.
-    """
-    return named(_by_name(), name, "primitive")

@@ -13,11 +13,9 @@ from synthgen.kernels.sdf_records import (
 )
 from synthgen.settings import FloatRange, Int, Settings
 from synthgen.shapes.sdf_classes import CLASSES, GROUPS
-from synthgen.shapes.sdf_part import Draw, SdfPart, Unit
+from synthgen.shapes.sdf_part import LENGTH_HIGH, LENGTH_LOW, Draw, SdfPart, Unit
 
-LENGTH_LOW, LENGTH_HIGH = 0.001, 2.0  # in parts of the volume's smallest side
-
-_TAKEN = {*GROUPS, *(which.name for which in CLASSES), "background"}
+TAKEN = {*GROUPS, *(which.name for which in CLASSES), "background"}
 _COUNTS = {"circle": (0, 0), "star": (3, SDF_TIPS_MAX), "polygon": (3, SDF_CORNERS_MAX)}
 _OF_LIFT = {
     "sphere": ["radius"],
@@ -91,7 +89,7 @@ class CustomPrimitive(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.name in _TAKEN:
+        if self.name in TAKEN:
             raise ValueError(f"name: must not be a published class or group, got {self.name!r}")
         self._check_kind()
         for name, (_, low, high) in _RULES.items():

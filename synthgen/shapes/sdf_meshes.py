@@ -5,12 +5,12 @@ from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from synthgen.kernels.sdf_records import GRID_SIDE_MAX, SdfLift, SdfProfile, SdfTaper
-from synthgen.meshes import MeshGrids, check_folder, mesh_grids
+from synthgen.meshes import MeshGrids, mesh_grids
 from synthgen.settings import FloatRange, Int, Settings
-from synthgen.shapes.sdf_part import Draw, SdfPart
+from synthgen.shapes.sdf_part import LENGTH_HIGH, LENGTH_LOW, Draw, SdfPart
 
 BUILTIN = "builtin"
 
@@ -35,9 +35,9 @@ class Meshes(Settings):
         resolution: lattice points along an axis of a mesh's grid of distances.
         radius: half the longest side of an object is 0.8 times this, in parts of the volume's
             smallest side.
-        digest: of the files; filled in when a recipe is loaded, and checked before volumes are
-            made.
-        classes: filled in likewise.
+        digest: of what the files hold; filled in when a recipe is loaded, and checked before
+            volumes are made.
+        classes: likewise.
     """
 
     folder: str = BUILTIN
@@ -46,13 +46,22 @@ class Meshes(Settings):
     digest: str | None = None
     classes: tuple[MeshClass, ...] = ()
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high = self.radius
+        if not LENGTH_LOW <= low <= high <= LENGTH_HIGH:
+            raise ValueError(
+                f"radius: must lie in {LENGTH_LOW:g}..{LENGTH_HIGH:g}, got {list(self.radius)}"
+            )
+        if self.digest is not None and not self.classes:
+            raise ValueError("classes: needs 1 or more entries beside a digest, got []")
+        return self
+
     def resolved(self) -> Self:
         if self.digest is not None:
             return self
         found = mesh_grids(self._path, self.resolution)
-        classes = tuple(
-            MeshClass(name=name, meshes=len(numbers)) for name, numbers in _classes(found)
-        )
+        classes = _classes_of(found)
         folder = self.folder if self.folder == BUILTIN else str(self._path.resolve())
         changes = {"folder": folder, "digest": found.digest, "classes": classes}
         return self.model_copy(update=changes)
@@ -81,14 +90,29 @@ class Meshes(Settings):
         """(G, R, R, R) distances, class after class.
 
         Raises:
-            ValueError: the files are not those of the digest.
+            ValueError: the files are not those of the digest, or the classes not theirs.
         """
-        if self.digest is not None:
-            check_folder(self._path, self.digest)
         found = mesh_grids(self._path, self.resolution)
-        order = [number for _, numbers in _classes(found) for number in numbers]
+        if found.digest != self.digest:
+            raise ValueError(
+                f"shapes.meshes.digest: must be that of the meshes in {self.folder!r}, "
+                f"{found.digest}, got {self.digest}; a file was added, removed or changed since "
+                "the recipe was loaded first"
+            )
+        if _classes_of(found) != self.classes:
+            raise ValueError(
+                f"shapes.meshes.classes: must be those of the meshes in {self.folder!r}, "
+                f"{_shown(_classes_of(found))}, got {_shown(self.classes)}"
+            )
+        order = [number for _, numbers in sorted(found.classes.items()) for number in numbers]
         return found.grids[order]
 
 
-def _classes(found: MeshGrids) -> list[tuple[str, tuple[int, ...]]]:
-    return sorted(found.classes.items())
+def _classes_of(found: MeshGrids) -> tuple[MeshClass, ...]:
+    return tuple(
+        MeshClass(name=name, meshes=len(numbers)) for name, numbers in sorted(found.classes.items())
+    )
+
+
+def _shown(classes: tuple[MeshClass, ...]) -> str:
+    return ", ".join(f"{row.name} ({row.meshes})" for row in classes)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from synthgen.kernels.scene_records import SdfClassRow, SdfDraw, SdfParameter, SdfUnit
 from synthgen.kernels.sdf_records import SdfLift, SdfProfile, SdfTaper
 
+LENGTH_LOW, LENGTH_HIGH = 0.001, 2.0  # in parts of the volume's smallest side
+
 Unit = Literal["side", "width", "height", "offset", "radius", "minimum", "one"]
 
 
