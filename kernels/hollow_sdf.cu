@@ -51,8 +51,8 @@ __device__ __forceinline__ float across_length(float x, float y)
 
 // A distance to the profile falls as the scale grows if the origin is to one side of all edges, which
 // then see it from within: of the scaled profile's nearest point, the outward normal points away
-// from the origin. Else it changes by the radius at most. A star needs no such term, as its tips and
-// valleys, in turn about the middle, leave the origin on the inner side of every edge.
+// from the origin. Else it changes by the radius at most. A star needs no look at its edges: as its
+// bluntness is 0 at least, the origin is to the inner side of them all.
 __device__ __forceinline__ float lean_of(const float* row, float radius)
 {
     if ((int)row[SDF_ROW_PROFILE] != SDF_PROFILE_POLYGON)

@@ -180,7 +180,7 @@ def lay_sphere(row, radius):
 
 @device
 def lay_octahedron(row, size, slope):
-    """Corners at ``size`` > 0 on each axis; ``slope`` of its field, 1 / sqrt 3 of a distance."""
+    """Corners at ``size`` > 0 on each axis; ``slope`` 1 / sqrt 3 is a distance's."""
     row[_LIFT], row[_RADIUS], row[_SLOPE] = np.float32(_OCTAHEDRON), size, slope
 
 

@@ -68,7 +68,7 @@ class SdfRow(IntEnum):
     RADIUS = 4  # of a sphere, circle or cone's base; half an octahedron's diagonal or grid's side
     HALF = 5  # half the height of a prism or cone
     OFFSET = 6  # of a revolved profile from the axis
-    SLOPE = 7  # of an octahedron's field, see SLOPE_* of sdf; 1 / RADIUS of a grid
+    SLOPE = 7  # of an octahedron's field; 1 / RADIUS of a grid
     SIGN = 8  # 1, or -1 for an onion
     WALL = 9  # 0, or half the thickness of an onion's wall
     KNOT = 10  # z where a taper changes its slope; scale there, slopes before and behind

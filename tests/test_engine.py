@@ -29,6 +29,11 @@ PINNED = {
     "avs-db-4": "c06f971603b76f619cfa724d07d7ed2441c925d4fa24e5c4be2892001abc6cb2",
     "avs-db-legacy": "62607cc9fb7d4c799502cd15d325a0594c58fed72824c3359bf3d887f614a5a9",
     "avs-db-no-overlap": "7590ebf190cef429d6d16fc7cef18db94c803aaa4afe0cd53cd274c9e1acbbf4",
+    "fdif": "f8dd57140e349bd8567e22481acd00f62b92f49f4dff3c5126815b2413082fb9",
+    "fdif-classification": "02cccda8576e797f886d27efd4aab98dc244787cc2b8af9e12cc95096441ab55",
+    "fdif-mesh": "c91aa3890943a354a316000b6a37479fce83fe5bfc434cacf7b4269e8590ed31",
+    "fdif-multitask": "21131ce952c7c921d33aa509843d0dcf2e42ff74c17cb0620b7123d954f6a44e",
+    "fdif-paper": "db68454d3b47c03921e1461c14e0c68e7dc5af5bfe2e69db12d677a0657520cb",
 }
 
 

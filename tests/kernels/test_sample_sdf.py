@@ -1,5 +1,6 @@
 """Sampled objects: CUDA's source gives the twin's bits, and the distributions are the table's."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -20,6 +21,7 @@ SHAPE = (33, 48, 95)
 INDICES = [0, 5, 2**63 + 1]
 OBJECTS = 150
 THREADS = 64
+STREAM = int(Stream.SDF)
 CUSTOM = {
     "name": "mine", "lift": "prism", "profile": "star", "count": 3, "taper": "cone", "onion": True,
     "radius": (0.1, 0.3), "bluntness": (0.0, 1.0), "height": (0.1, 0.2), "scale": (0.0, 2.0),
@@ -125,9 +127,14 @@ def test_a_whole_volume_is_labelled_by_its_first_object():
 # ------------------------------------------------------------------------------- how objects stand
 
 
+@numba.njit
+def words_of(seed, index, number):
+    return random_words(seed, index, STREAM, number)
+
+
 def unit_floats(n: int, draw: int, seed: int = 0, index: int = 0) -> np.ndarray:
     """Four uniform numbers of an object, by the contract of random streams."""
-    words = random_words(seed, index, int(Stream.SDF), n * SDF_DRAWS + draw)
+    words = words_of(np.uint64(seed), np.uint64(index), n * SDF_DRAWS + draw)
     return np.array([int(word) >> 8 for word in words]) / 2.0**24
 
 

@@ -20,6 +20,11 @@ DIGESTS = {
     "avs-db-4": "c15ad90e9a04f800fa0e261a16044ba720617d39c62066b8910c8d6ff7ba181a",
     "avs-db-legacy": "ed37dcb66da95710c0807a4bfc1517fa69158da6a7edeb969ceab55fbc98ed27",
     "avs-db-no-overlap": "d8c51a409092bb06aee255f39af1e1e26c20c76ca60800ce38ff4057ffaf6f9e",
+    "fdif": "8000c093247ec0cfd0aa52404afd088b093130705df48204df83f6de400bd73c",
+    "fdif-classification": "af30f75bfba7aed1ed275e7f39a40c6f26d4e30ab7dd400118f5d636dd8fcc06",
+    "fdif-mesh": "27222c26373f842aae4a92da77c60aeee4b8f39ee6dbbe1f18342487cd7ba8c4",
+    "fdif-multitask": "53af3d31c5eabb15116641fac93c93a250e3a76da5cae73fef56a041e71fdf8f",
+    "fdif-paper": "b1c9df990c65b43a830a038792a5cc839397e692644bf1caadbbc6595cdd6bb8",
 }
 
 MINIMAL = "name: mine\nshapes: {kind: polygon_stack, sections: [3], z_rules: [prism]}\n"
