@@ -35,7 +35,7 @@ class Made(NamedTuple):
     """Means over volumes.
 
     Attributes:
-        foreground, drawn: shares of voxels labelled and not black.
+        foreground, drawn: shares of voxels labelled, 0 without label maps, and not black.
         objects_placed, proposals: counts.
         evaluations: signed distances evaluated a voxel; 0 of recipes without.
     """
@@ -279,7 +279,7 @@ def _evaluations(generator: Generator, stages: Stages) -> float:
 
 def _made(batch: Batch, evaluations: float = 0.0) -> Made:
     return Made(
-        foreground=float((batch.label > 0).mean()),
+        foreground=float((batch.label > 0).mean()) if batch.label.ndim > 2 else 0.0,
         drawn=float((batch.image > 0).mean()),
         objects_placed=float(batch.placed[..., Placed.ACCEPTED].sum(-1).mean()),
         proposals=float(batch.placed[..., Placed.PROPOSALS].sum(-1).mean()),

@@ -47,6 +47,14 @@ class Settings(BaseModel):
         """
         return self
 
+    def remarks(self) -> list[str]:
+        """What is worth telling of files that are named, a line each.
+
+        Raises:
+            ValueError: they are not what the settings were pinned to.
+        """
+        return []
+
 
 def scale_length(value: int, factor: Fraction) -> int:
     """Whole length times ``factor``, cut down: so bounds that nest still nest after scaling."""

@@ -34,6 +34,12 @@ def sized_recipe(source: str, shape: tuple[int, int, int] | None, scale: bool) -
     return recipe.at_shape(shape, scale=scale) if shape else recipe
 
 
+def tell_remarks(recipe: "Recipe") -> None:
+    """Say on stderr what is wrong with files that a recipe names, though it can be used."""
+    for line in recipe.shapes.remarks():
+        print(f"note: {line}", file=sys.stderr)
+
+
 def examples(*commands: str) -> str:
     """The epilog of a command's help: one example a line."""
     return "\n\n".join(["[bold]Examples[/]", *(f"  [cyan]$ {command}[/]" for command in commands)])

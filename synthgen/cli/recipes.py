@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synthgen.cli.common import ScaleOption, ShapeOption, examples, sized_recipe
+from synthgen.cli.common import ScaleOption, ShapeOption, examples, sized_recipe, tell_remarks
 
 if TYPE_CHECKING:
     from synthgen.recipe import Recipe
@@ -76,9 +76,10 @@ def show(
 @recipes.command(epilog=examples("synthgen recipes validate mine.yaml"))
 def validate(file: Annotated[Path, typer.Argument(help="A recipe's YAML file.")]) -> None:
     """Check a YAML file: one line, and exit code 0 if it is a recipe, 2 if not."""
-    from synthgen.recipe import Recipe
+    from synthgen.recipe import load_recipe
 
-    recipe = Recipe.from_file(file).resolved()
+    recipe = load_recipe(str(file))
+    tell_remarks(recipe)
     shape = "x".join(map(str, recipe.reference_shape))
     print(f"{file}: valid; {shape}, {_classes(recipe)} classes, digest {recipe.digest()}")
 

@@ -14,6 +14,7 @@ from synthgen.cli.common import (
     examples,
     exit_stopped,
     sized_recipe,
+    tell_remarks,
     watched,
 )
 
@@ -58,6 +59,7 @@ def build(
     from synthgen.store import build as build_store
 
     chosen = sized_recipe(recipe, shape, scale)
+    tell_remarks(chosen)
     with watched() as bar:
         built = build_store(
             chosen,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 SUFFIXES = (".obj", ".ply", ".stl")
 BYTES_MAX = 2**28  # of a file
 FACES_MAX = 2_000_000
+_OBJ_MAX = 2 * FACES_MAX
 _REACH = 1e30  # of coordinates, so that no square overflows
 _LEAST_AREA = 1e-14  # of a triangle, in squares of its longest edge
 
@@ -78,6 +79,8 @@ def _parsed(content: bytes, suffix: str) -> tuple[NDArray[np.float64], NDArray[n
         return _columns(vertices, np.float64), _columns(faces, np.int64)
     except ImportError:  # of a guess at the encoding, for what should be text
         raise MeshError("cannot be read (cut, or not of its format)") from None
+    except MeshError:
+        raise
     except Exception as error:  # the parser's own, of any kind, as it checks little
         reason = " ".join(str(error).split())[:100]
         raise MeshError(f"cannot be read ({type(error).__name__}: {reason})") from None
@@ -98,13 +101,16 @@ def _of_obj(content: bytes) -> tuple[Any, Any]:
     vertices: list[list[float]] = []
     faces: list[tuple[int, int, int]] = []
     for line in content.decode("utf-8", "replace").replace("\\\n", " ").splitlines():
-        kind, *words = line.split() or [""]
+        kind, *words = line.partition("#")[0].split() or [""]
+        if len(vertices) + len(faces) + len(words) > _OBJ_MAX:
+            raise MeshError(f"has more than {_OBJ_MAX:,} vertices and triangles")
         if kind == "v":
             vertices.append([float(word) for word in words[:3]])
         elif kind == "f":
             numbers = [int(word.partition("/")[0]) for word in words]
-            # From 1 on, or back from the last one so far; 0 is none.
+            # From 1 on, or back from the last one so far; 0, or what no int64 holds, is none.
             places = [n - 1 if n >= 0 else len(vertices) + n for n in numbers]
+            places = [place if abs(place) < 2**62 else -1 for place in places]
             faces += [(places[0], b, c) for b, c in pairwise(places[1:])]
     return vertices, faces
 

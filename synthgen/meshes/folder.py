@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -44,7 +45,7 @@ class MeshGrids:
     @property
     def digest(self) -> str:
         """SHA-256 over names and grids, which are all that volumes depend on."""
-        total = hashlib.sha256("\n".join(self.names).encode())
+        total = hashlib.sha256("\n".join(self.names).encode("utf-8", "surrogateescape"))
         total.update(np.ascontiguousarray(self.grids, "<f4"))
         return total.hexdigest()
 
@@ -111,12 +112,19 @@ def _files(folder: str | Path) -> dict[str, Path]:
         raise ValueError(f"folder: must hold meshes ({kinds}), got none in {str(folder)!r}")
     if len(found) > FILES_MAX:
         raise ValueError(f"folder: must hold at most {FILES_MAX} meshes, got {len(found)}")
+    _check_classes(found)
     return dict(sorted(found.items()))
 
 
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _check_classes(names: Iterable[str]) -> None:
+    """Refuse files that stand beside a folder, or another file, of their own name."""
+    seen: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: (name.count("/") == 0, name)):
+        path = PurePosixPath(name)
+        alone = len(path.parts) == 1
+        other = seen.setdefault(path.stem if alone else path.parts[0], name)
+        if alone and other != name:
+            raise ValueError(f"folder: names of classes must differ, got {other!r} and {name!r}")
 
 
 def _grid_of(
@@ -127,11 +135,12 @@ def _grid_of(
     if size > BYTES_MAX:
         return None, MeshReport(name, refused=f"{size:,} bytes, at most {BYTES_MAX:,} are read")
     suffix = path.suffix.lower()
-    cached = _cache_file(_file_digest(path), suffix, resolution)
+    content = path.read_bytes()
+    cached = _cache_file(hashlib.sha256(content).hexdigest(), suffix, resolution)
     found = _cached(cached, name, resolution)
     if found is None:
         try:
-            found = _made(path.read_bytes(), suffix, name, resolution)
+            found = _made(content, suffix, name, resolution)
         except MeshError as error:
             return None, MeshReport(name, refused=str(error))
         _keep(cached, *found)
@@ -164,7 +173,7 @@ def _cached(
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             grid, told = kept["grid"], json.loads(str(kept["report"]))
         report = MeshReport(**{**told, "file": name})
-    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, BadZipFile):
         return None
     fits = grid.shape == (resolution,) * 3 and grid.dtype == np.float32
     return (grid, report) if fits else None

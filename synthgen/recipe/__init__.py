@@ -36,4 +36,8 @@ def load_recipe(source: "Recipe | str | Path") -> Recipe:
         raise RecipeError(
             f"recipe: unknown name {name!r}; built in are {known}; or give a .yaml file"
         )
-    return Recipe.from_file(name).resolved()
+    recipe = Recipe.from_file(name)
+    try:
+        return recipe.resolved()
+    except RecipeError as error:
+        raise RecipeError(f"{name}: {error}") from None

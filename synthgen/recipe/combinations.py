@@ -33,8 +33,8 @@ def check_combination(
         and shapes.why_a_bound is not None
     ):
         raise ValueError(
-            "appearance.distance: exact distances were asked for, but these shapes have bounds "
-            f"only: {shapes.why_a_bound}"
+            "appearance.distance: must be any, as some distances of these shapes are bounds only: "
+            f"{shapes.why_a_bound}, got exact"
         )
     if isinstance(labels, WholeVolume) and shapes.objects != 1:
         raise ValueError(

@@ -142,7 +142,7 @@ class Recipe(Settings):
     def digest(self) -> str:
         """SHA-256 of what determines the volumes: canonical JSON.
 
-        Names of the recipe and of folders are left out: of meshes, the digest of the files counts.
+        Names of the recipe and of folders are left out: of meshes, their own digest counts.
         """
         folder = {"meshes": {"folder": True}}
         unnamed: Mapping[str, Any] = {"name": True, "description": True, "shapes": folder}

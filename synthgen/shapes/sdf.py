@@ -115,6 +115,9 @@ class SdfShapes(Settings):
             return self
         return self.model_validate(self.model_dump() | {"meshes": meshes.model_dump()})
 
+    def remarks(self) -> list[str]:
+        return self.meshes.remarks() if self.meshes else []
+
     @property
     def class_names(self) -> list[str]:
         """Names of the classes 1, 2, ..., in the order of their ids."""

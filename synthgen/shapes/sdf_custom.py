@@ -39,8 +39,8 @@ _OF_TAPER = {
 _RULES: dict[str, tuple[Unit, float, float]] = {
     "radius": ("side", LENGTH_LOW, LENGTH_HIGH),
     "offset": ("side", 0.0, LENGTH_HIGH),
-    "corner_a": ("side", 0.0, LENGTH_HIGH),
-    "corner_b": ("side", 0.0, LENGTH_HIGH),
+    "corner_a": ("side", LENGTH_LOW, LENGTH_HIGH),
+    "corner_b": ("side", LENGTH_LOW, LENGTH_HIGH),
     "height": ("side", LENGTH_LOW, LENGTH_HIGH),
     "bluntness": ("one", 0.0, 1.0),
     "scale": ("one", 0.0, 10.0),
@@ -94,12 +94,6 @@ class CustomPrimitive(Settings):
         self._check_kind()
         for name, (_, low, high) in _RULES.items():
             self._check_range(name, low, high)
-        if self.profile == "polygon" and self.corner_a and self.corner_b:
-            longest = max(self.corner_a[1], self.corner_b[1])
-            if longest < LENGTH_LOW:
-                raise ValueError(
-                    f"corner_b: corners need {LENGTH_LOW} or more to make an area, got {longest}"
-                )
         return self
 
     def _check_kind(self) -> None:

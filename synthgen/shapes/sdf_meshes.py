@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from synthgen.kernels.sdf_records import GRID_SIDE_MAX, SdfLift, SdfProfile, SdfTaper
-from synthgen.meshes import MeshGrids, mesh_grids
+from synthgen.meshes import MeshGrids, MeshReport, mesh_grids
 from synthgen.settings import FloatRange, Int, Settings
 from synthgen.shapes.sdf_part import LENGTH_HIGH, LENGTH_LOW, Draw, SdfPart
 
@@ -92,26 +92,47 @@ class Meshes(Settings):
         Raises:
             ValueError: the files are not those of the digest, or the classes not theirs.
         """
-        found = mesh_grids(self._path, self.resolution)
+        found = self._found()
+        order = [number for _, numbers in sorted(found.classes.items()) for number in numbers]
+        return found.grids if order == sorted(order) else found.grids[order]
+
+    def remarks(self) -> list[str]:
+        """A line for each file of which not everything is used, or whose surface is open."""
+        return [line for report in self._found().reports if (line := _remark(report))]
+
+    def _found(self) -> MeshGrids:
+        """The meshes; raises ValueError if they are not those of the digest and classes."""
+        try:
+            found = mesh_grids(self._path, self.resolution)
+        except ValueError as error:
+            raise ValueError(f"shapes.meshes.{error}") from None
         if found.digest != self.digest:
             raise ValueError(
                 f"shapes.meshes.digest: must be that of the meshes in {self.folder!r}, "
-                f"{found.digest}, got {self.digest}; a file was added, removed or changed since "
-                "the recipe was loaded first"
+                f"{found.digest}, got {self.digest}; leave digest and classes out to take the "
+                "folder as it is"
             )
         if _classes_of(found) != self.classes:
             raise ValueError(
                 f"shapes.meshes.classes: must be those of the meshes in {self.folder!r}, "
                 f"{_shown(_classes_of(found))}, got {_shown(self.classes)}"
             )
-        order = [number for _, numbers in sorted(found.classes.items()) for number in numbers]
-        return found.grids[order]
+        return found
 
 
 def _classes_of(found: MeshGrids) -> tuple[MeshClass, ...]:
     return tuple(
         MeshClass(name=name, meshes=len(numbers)) for name, numbers in sorted(found.classes.items())
     )
+
+
+def _remark(report: MeshReport) -> str:
+    if report.refused:
+        return f"{report.file}: not used: {report.refused}"
+    parts = [f"{count} triangles dropped: {reason}" for reason, count in report.dropped.items()]
+    if report.open_edges:
+        parts.append(f"{report.open_edges} open edges")
+    return f"{report.file}: {', '.join(parts)}" if parts else ""
 
 
 def _shown(classes: tuple[MeshClass, ...]) -> str:

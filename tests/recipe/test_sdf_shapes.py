@@ -208,8 +208,8 @@ CUSTOM_RULES: list[tuple[dict[str, Any], str]] = [
     (STAR | {"lift": "revolve", "onion": True}, "onion: only a prism can be hollow, got true"),
     (STAR | {"lift": "revolve", "taper": "cone"}, "taper: only a prism has one, got 'cone'"),
     (POLYGON | {"corner_a": (0.0, 0.0), "corner_b": (0.0, 0.0)},
-     "corner_b: corners need 0.001 or more to make an area, got 0.0"),
-    (POLYGON | {"corner_a": (-0.1, 0.1)}, "corner_a: must lie in 0..2, got [-0.1, 0.1]"),
+     "corner_a: must lie in 0.001..2, got [0.0, 0.0]"),
+    (POLYGON | {"corner_a": (-0.1, 0.1)}, "corner_a: must lie in 0.001..2, got [-0.1, 0.1]"),
     (POLYGON | {"colour": 1}, "colour: unknown key, got 1"),
 ]  # fmt: skip
 

@@ -377,13 +377,16 @@ def test_a_renamed_file_keeps_its_grid(folder, monkeypatch):
     assert again.names[0] == again.reports[0].file == "c.stl"
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "shape", "report", "pickle"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "shape", "report", "pickle", "method"])
 def test_a_damaged_cache_is_made_anew(folder, cache, damage):
     spheres(folder)
     first = mesh_grids(folder, SIDE_MIN)
     path = next(cache.iterdir())
     content = path.read_bytes()
-    if damage in ("cut", "empty"):
+    if damage == "method":  # of compression, in zip's own directory
+        at = content.rindex(b"PK\x01\x02") + 10
+        path.write_bytes(content[:at] + b"\x63" + content[at + 1 :])
+    elif damage in ("cut", "empty"):
         path.write_bytes(content[: 1000 * (damage == "cut")])
     else:
         kinds = {
@@ -413,6 +416,67 @@ def test_the_digest_tells_of_names_and_grids(folder):
     (folder / "d.stl").unlink()
     (folder / "broken.stl").write_text("no mesh")
     assert mesh_grids(folder, SIDE_MIN).digest in digests
+
+
+def test_a_file_that_changes_while_it_is_read_spoils_no_cache(folder, monkeypatch):
+    """What is kept is kept under the digest of the very bytes that it was made of."""
+    spheres(folder)
+    path, other = folder / "b.stl", (folder / "liver/1.obj").read_bytes()
+    content, made = path.read_bytes(), mesh_folder._made
+
+    def swapping(read, *rest):
+        path.write_bytes(other)
+        return made(read, *rest)
+
+    monkeypatch.setattr(mesh_folder, "_made", swapping)
+    first = mesh_grids(folder, SIDE_MIN)
+    path.write_bytes(content)
+    monkeypatch.setattr(mesh_folder, "read_mesh", None)
+    assert np.array_equal(mesh_grids(folder, SIDE_MIN).grids, first.grids)
+
+
+@pytest.mark.parametrize(("first", "second"), [("b.stl", "b.obj"), ("liver.stl", "liver/1.obj")])
+def test_classes_of_one_name_are_refused(folder, first, second):
+    spheres(folder)
+    for name in (first, second):
+        if not (folder / name).exists():
+            mesh = trimesh.creation.icosphere(1)
+            (folder / name).write_bytes(written(mesh, Path(name).suffix))
+    with pytest.raises(ValueError, match="folder: names of classes must differ, got"):
+        mesh_grids(folder, SIDE_MIN)
+
+
+def test_obj_files_may_have_comments_and_indices_of_any_size():
+    lines = ["v 0 0 0 # a corner", "v 1 0 0", "v 0 1 0", "v 0 0 1", "f 1 3 2 # a face", "f 1 2 4"]
+    lines += ["f 1 4 3", "f 2 3 4", "f 1 2 99999999999999999999", "f -99999999999999999999 1 2"]
+    mesh, dropped = read_mesh("\n".join(lines).encode(), ".obj")
+    assert len(mesh.faces) == 4
+    assert dropped == {"vertex out of range": 2}
+
+
+def test_obj_files_are_cut_short_when_they_are_too_large(monkeypatch):
+    monkeypatch.setattr("synthgen.meshes.files._OBJ_MAX", 100)
+    for line in ("v 0 0 0\n" * 101, "f " + "1 " * 101):
+        with pytest.raises(MeshError, match="has more than 100 vertices and triangles"):
+            read_mesh(line.encode(), ".obj")
+
+
+def test_what_is_not_used_is_told(folder, capsys):
+    from synthgen.cli import app
+
+    open_ball = trimesh.creation.icosphere(2)
+    open_ball.update_faces(np.arange(len(open_ball.faces)) > 2)
+    (folder / "open.stl").write_bytes(written(open_ball, ".stl"))
+    (folder / "text.stl").write_text("no mesh")
+    recipe = folder / "mine.yaml"
+    recipe.write_text(f"name: mine\nshapes: {{kind: sdf, meshes: {{folder: '{folder}'}}}}\n"
+                      "placement: {kind: free}\nappearance: {kind: mapper}\n")  # fmt: skip
+    with pytest.raises(SystemExit) as stopped:
+        app(["recipes", "validate", str(recipe)])
+    told = capsys.readouterr().err
+    assert stopped.value.code == 0
+    assert "note: open.stl: " in told and "open edges" in told
+    assert "note: text.stl: not used: no triangle" in told
 
 
 def test_folders_without_meshes_are_refused(folder):
