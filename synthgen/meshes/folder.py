@@ -46,7 +46,7 @@ class MeshGrids:
     def digest(self) -> str:
         """SHA-256 over names and grids, which are all that volumes depend on."""
         total = hashlib.sha256("\n".join(self.names).encode("utf-8", "surrogateescape"))
-        total.update(np.ascontiguousarray(self.grids, "<f4"))
+        total.update(np.ascontiguousarray(self.grids, "<f4").data)
         return total.hexdigest()
 
     @property
