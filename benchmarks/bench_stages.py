@@ -20,7 +20,10 @@ from synthgen.recipe import load_recipe
 from synthgen.store import build
 
 DEVICES = [pytest.param("cpu"), pytest.param("cuda", marks=pytest.mark.gpu)]
-STAGES = ["sample", "rasterize", "turn", "place", "paint", "noise"]
+STAGES = {
+    "avs-db": ["sample", "rasterize", "turn", "place", "paint", "noise"],
+    "fdif": ["sample", "hollow", "bound", "draw", "label"],
+}
 OPTIONAL = {
     "turn": {"shapes__orientations": ("stay", "side_1")},
     "noise": {"appearance__noise": (1, 100)},
@@ -53,8 +56,11 @@ def record(benchmark):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("stage", STAGES)
-def bench_stage(benchmark, record, recipe, device, stage):
+@pytest.mark.parametrize(
+    ("name", "stage"), [(name, stage) for name, stages in STAGES.items() for stage in stages]
+)
+def bench_stage(benchmark, record, request, device, name, stage):
+    recipe = load_recipe(name).at_shape(request.config.getoption("--shape"))
     generator = Generator(recipe.replace(**OPTIONAL.get(stage, {})), seed=7, device=device)
     batch = generator.batch(range(64 if device == "cuda" else 1))
     record(generator, batch)
@@ -77,8 +83,10 @@ def bench_stage(benchmark, record, recipe, device, stage):
 
 
 @pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", ["avs-db", "fdif"])
 @pytest.mark.parametrize("batch_size", [1, 64, 256])
-def bench_generate(benchmark, record, recipe, device, batch_size):
+def bench_generate(benchmark, record, request, device, name, batch_size):
+    recipe = load_recipe(name).at_shape(request.config.getoption("--shape"))
     generator = Generator(recipe, seed=7, device=device)
     batch = generator.batch(range(batch_size))
     record(generator, batch)

@@ -32,9 +32,11 @@ status=0
 timeout 240 "$python" -m pytest tests -m gpu -q --junitxml "$out/gpu-tests-$stamp.xml" || status=1
 timeout 150 "$python" -m pytest benchmarks --benchmark-only -m gpu -q \
     --benchmark-json "$out/gpu-stages-$stamp.json" || status=1
-for batch in 64 256; do
-    timeout 60 "$python" -m synthgen bench --device cuda --batch $batch --volumes $((10 * batch)) \
-        --json > "$out/gpu-bench-$batch-$stamp.json" || status=1
+for recipe in avs-db fdif; do
+    for batch in 64 256; do
+        timeout 45 "$python" -m synthgen bench --recipe $recipe --device cuda --batch $batch \
+            --volumes $((10 * batch)) --json > "$out/gpu-bench-$recipe-$batch-$stamp.json" || status=1
+    done
 done
 if "$python" -c "import cuda.bindings.nvrtc" 2> /dev/null; then
     timeout 60 "$python" benchmarks/cuda_report.py --json > "$out/cuda-report-$stamp.json" || status=1

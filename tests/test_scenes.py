@@ -1,5 +1,7 @@
 """Scenes of signed distance functions through the engine: stages that combine, and what may not."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -49,9 +51,6 @@ VARIANTS = {
             },
         ),
     ),
-    "meshes": variant(
-        "fdif-mesh", shapes__meshes={"folder": "builtin", "resolution": 16}, shapes__objects=4
-    ),
     "placed": variant(placement=SPARSE),
     "placed unions": variant(
         placement=SPARSE,
@@ -68,6 +67,10 @@ VARIANTS = {
         labels={"kind": "multi_task", "tasks": ("shape", "mapper")},
     ),
 }  # fmt: skip
+if find_spec("trimesh") is not None:
+    VARIANTS["meshes"] = variant(
+        "fdif-mesh", shapes__meshes={"folder": "builtin", "resolution": 16}, shapes__objects=4
+    )
 each_variant = pytest.mark.parametrize("recipe", VARIANTS.values(), ids=VARIANTS)
 
 

@@ -18,7 +18,7 @@ MAPPERS = np.zeros((2, MapperRow.SIZE), np.float32)
 MAPPERS[:, MapperRow.REACH] = 0, 20
 WIDE = {  # sizes that no published class has
     "lift": "prism", "profile": "polygon", "count": 9, "taper": "convex", "onion": True,
-    "corner_a": (0.0, 0.05), "corner_b": (0.3, 0.9), "height": (0.02, 0.3), "scale": (0.0, 9.0),
+    "corner_a": (0.001, 0.05), "corner_b": (0.3, 0.9), "height": (0.02, 0.3), "scale": (0.0, 9.0),
     "knot": (-0.7, 0.7), "wall": (0.2, 0.5),
 }  # fmt: skip
 THIN_STAR = {
@@ -27,7 +27,7 @@ THIN_STAR = {
 }  # fmt: skip
 SELF_CROSSING = {
     "lift": "revolve", "profile": "polygon", "count": 3, "offset": (0.0, 0.1),
-    "corner_a": (0.0, 0.3), "corner_b": (0.1, 0.4),
+    "corner_a": (0.001, 0.3), "corner_b": (0.1, 0.4),
 }  # fmt: skip
 SETTINGS = {
     "unions": {
