@@ -47,6 +47,11 @@ class Settings(BaseModel):
         """
         return self
 
+    @property
+    def pinned(self) -> bool:
+        """Whether files that are named are pinned, so that all classes are known."""
+        return True
+
     def remarks(self) -> list[str]:
         """What is worth telling of files that are named, a line each.
 

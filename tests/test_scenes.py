@@ -303,6 +303,15 @@ def test_meshes_can_be_parts_of_unions():
         )
 
 
+def test_mesh_recipes_may_have_several_tasks():
+    recipe = variant(
+        shapes__primitives=(),
+        shapes__meshes={"folder": "builtin", "resolution": 16},
+        labels={"kind": "multi_task"},
+    )
+    assert recipe.tasks[0].class_names == ["background", "bean", "knot", "lobes", "vessel"]
+
+
 def test_meshes_of_one_folder_are_one_class(tmp_path):
     from synthgen.shapes.sdf_meshes import Meshes
 

@@ -74,20 +74,24 @@ class Recipe(Settings):
         self.shapes.check_fits(self.reference_shape)
         self.appearance.check_type(self.image_dtype)
         check_combination(self.shapes, self.placement, self.appearance, self.labels)
-        high = LABEL_HIGH[self.label_dtype]
+        if self.shapes.pinned:
+            self._check_tasks()
+        return self
+
+    def _check_tasks(self) -> None:
+        high, background = LABEL_HIGH[self.label_dtype], int(self.labels.per_voxel)
         for task in self.tasks:
-            classes = len(task.class_names) - 1
-            if classes > high:
+            classes = len(task.class_names) - background
+            if classes + background - 1 > high:
                 raise ValueError(
                     f"label_dtype: {self.label_dtype} holds {high} classes, got {classes}; "
                     "use uint16"
                 )
-            if not isinstance(self.labels, ByVolume) and classes - self.labels.per_voxel < 1:
+            if not isinstance(self.labels, ByVolume) and classes < 2:
                 raise ValueError(
                     f"labels.tasks: a task needs two classes or more, got {task.class_names} "
                     f"for {task.name}"
                 )
-        return self
 
     @classmethod
     def from_dict(cls, values: Any) -> Self:

@@ -94,15 +94,14 @@ class SdfShapes(Settings):
                 f"meshes.classes: must not be published classes or groups, got {taken[0]!r}; "
                 "rename the file or folder"
             )
-        unknown = self.meshes is not None and self.meshes.digest is None  # classes, until resolved
-        for name in () if unknown else (name for pair in self.unions for name in pair):
+        for name in (name for pair in self.unions for name in pair) if self.pinned else ():
             _checked("unions", lambda name: named(self._known, name, "primitive"), name)
         if len(self._pairs) < len(self.unions):
             raise ValueError(
                 "unions: pairs must be distinct, in whatever order, "
                 f"got {[list(pair) for pair in self.unions]}"
             )
-        if not self.class_names and self.meshes is None:
+        if self.pinned and not self.class_names:
             raise ValueError("primitives: needs 1 or more entries, got []")
         if self.blend[0] < 0.001 or self.blend[1] > 1:
             raise ValueError(f"blend: must lie in 0.001..1, got {list(self.blend)}")
@@ -114,6 +113,10 @@ class SdfShapes(Settings):
         if meshes is None or meshes is self.meshes:
             return self
         return self.model_validate(self.model_dump() | {"meshes": meshes.model_dump()})
+
+    @property
+    def pinned(self) -> bool:
+        return self.meshes is None or self.meshes.digest is not None
 
     def remarks(self) -> list[str]:
         return self.meshes.remarks() if self.meshes else []
