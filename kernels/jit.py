@@ -64,13 +64,14 @@ def kernel(function: Callable[..., Any]) -> Any:
     return compiled
 
 
-# What Python or C would call a function through, which kernels do without.
-_UNWRAPPED: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+# What C would call a function through, which nothing does. Python needs its own way in: the simulator
+# of CUDA calls device functions.
+_NO_C: dict[str, Any] = {"no_cfunc_wrapper": True}
 
 
 def device(function: Callable[..., Any]) -> Any:
     """Compile a function that only kernels call."""
-    return njit(nogil=True, error_model="numpy", forceinline=True, **_UNWRAPPED)(function)
+    return njit(nogil=True, error_model="numpy", forceinline=True, **_NO_C)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:

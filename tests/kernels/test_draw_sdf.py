@@ -27,7 +27,6 @@ from synthgen.kernels.sdf_records import SdfRow
 from synthgen.shapes.sdf import SdfShapes
 from synthgen.shapes.sdf_classes import CLASSES, SdfClass
 from tests import sdf_reference as reference
-from tests.kernels.real_code import check_cpu
 from tests.kernels.sampled_scenes import Sampled, sampled
 from tests.kernels.sdf_scenes import (
     NO_GRIDS,
@@ -274,20 +273,3 @@ def test_second_parts_are_hollowed_where_they_are():
         np.testing.assert_allclose(scene.parts[n, 1, SdfRow.WALL], expected, atol=1e-4)
 
 
-# ------------------------------------------------------------------------------------- the code
-
-
-def test_compiled_code():
-    scene = scene_of(0, SHAPES[0], 2)
-    out = Drawn.for_scene(scene)
-    placed = np.zeros((2, Placed.SIZE), np.int32)
-    label = np.zeros((1, out.image.size), np.uint8)
-    calls = {
-        draw_sdf: draw_arguments(scene, scene.bounds, out),
-        hollow_sdf: (scene.objects, scene.parts, scene.shape, 0),
-        label_by_volume: (
-            scene.objects, out.masks, out.counts, np.zeros(1, np.int64), label, placed
-        ),
-    }  # fmt: skip
-    for kernel, arguments in calls.items():
-        check_cpu(kernel, tuple(numba.typeof(value) for value in arguments))

@@ -63,8 +63,8 @@ def test_simulated_block_places_as_the_cpu_does(name, threads, tmp_path):
     np.savez(
         file, boxes=work["boxes"], slices=work["slices"], rows=work["labels"],
         occupied=np.full_like(work["occupied"], 77), placed=np.full_like(placed, -1),
-        orientations=len(plan.shapes.orientations), width=plan.shape[2], ratio=plan.ratio,
-        tries=plan.tries, legacy=plan.legacy, seed=np.uint64(7), indices=index,
+        orientations=len(plan.shapes.orientations), width=plan.shape[2], ratio=plan.placement.ratio,
+        tries=plan.placement.tries, legacy=plan.placement.legacy, seed=np.uint64(7), indices=index,
     )  # fmt: skip
     run(SIMULATE, file, threads, NUMBA_ENABLE_CUDASIM="1")
     simulated = np.load(file)

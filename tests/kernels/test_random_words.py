@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthgen.kernels.records import PROPOSALS_MAX, SAMPLE_DRAWS, VERTICES_MAX
+from synthgen.kernels.scene_records import SDF_DRAWS
+from synthgen.kernels.sdf_records import SDF_CORNERS_MAX
 from synthgen.kernels.streams import Stream
 from synthgen.recipe import RecipeError, load_recipe
 from synthgen.rng import DRAWS_MAX, STREAMS_MAX, pack_counter, philox4x32, random_words
@@ -91,6 +93,7 @@ def test_streams_are_pinned_and_distinct():
         "PLACEMENT": 1,
         "NOISE_AMPLITUDE": 2,
         "NOISE": 3,
+        "SDF": 4,
         "ORDER": 0xFF00,
         "PATCH": 0xFF01,
         "AUGMENT": 0xFF02,
@@ -106,8 +109,12 @@ def test_no_two_draws_of_a_512_cube_share_a_counter():
     objects = 2**31  # counted in int32
     assert objects * SAMPLE_DRAWS <= DRAWS_MAX
     assert objects * PROPOSALS_MAX <= DRAWS_MAX
+    assert objects * SDF_DRAWS <= DRAWS_MAX
     # No object's draws run into those of the next one.
     header = 3
     assert header + -(-VERTICES_MAX // 2) <= SAMPLE_DRAWS
+    second_part, corners = 16, 8
+    assert corners + -(-SDF_CORNERS_MAX // 2) <= second_part
+    assert second_part + corners + -(-SDF_CORNERS_MAX // 2) <= SDF_DRAWS
     with pytest.raises(RecipeError, match=r"placement\.tries"):
         load_recipe("avs-db").replace(placement__tries=PROPOSALS_MAX + 1)
