@@ -64,7 +64,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     return compiled
 
 
-# What C would call a function through, which nothing does. Python needs its own way in: the simulator
+# What C would call a function through: nothing does. Python needs its own way in, as the simulator
 # of CUDA calls device functions.
 _NO_C: dict[str, Any] = {"no_cfunc_wrapper": True}
 

@@ -271,5 +271,3 @@ def test_second_parts_are_hollowed_where_they_are():
     for n, row in enumerate(moved.parts[:, 0]):
         expected = abs(least_of_all(moved.objects[n], row, shape, 0))
         np.testing.assert_allclose(scene.parts[n, 1, SdfRow.WALL], expected, atol=1e-4)
-
-
