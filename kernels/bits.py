@@ -4,7 +4,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from .jit import device
+from .jit import simulated
 
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 ZERO, ONE, SIXTY_THREE = np.uint64(0), np.uint64(1), np.uint64(63)
@@ -45,20 +45,20 @@ def quotient(typing_context, numerator, denominator):
     return types.int64(types.int64, types.int64), codegen
 
 
-@device
+@simulated
 def span(low, high):
     """Word with bits low .. high set, 0 <= low <= high <= 63."""
     return (ALL << np.uint64(low)) & (ALL >> np.uint64(63 - high))
 
 
-@device
+@simulated
 def shifted_pair(low, high, shift):
     """The 64 bits that begin ``shift`` (0 .. 63) bits into ``low``, running on into ``high``."""
     s = np.uint64(shift)
     return (low >> s) | ((high << ONE) << (SIXTY_THREE - s))
 
 
-@device
+@simulated
 def clip_span(word, low, high):
     """Bits of the row interval low .. high (any order, any sign) that fall in word ``word``."""
     first = larger(low - 64 * word, 0)

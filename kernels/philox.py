@@ -7,14 +7,14 @@ References:
 
 import numpy as np
 
-from .jit import device
+from .jit import simulated
 
 _MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL_0, _WEYL_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _LOW, _32, _16 = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(16)
 
 
-@device
+@simulated
 def philox4x32(c0, c1, c2, c3, k0, k1):
     """Four random words from a counter of four words and a key of two; words are uint64 < 2^32."""
     for _ in range(10):
@@ -26,7 +26,7 @@ def philox4x32(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
-@device
+@simulated
 def random_words(seed, index, stream, draw):
     """Four random words of (seed, volume index, stream, draw).
 
@@ -37,7 +37,7 @@ def random_words(seed, index, stream, draw):
     return philox4x32(d & _LOW, high, i & _LOW, i >> _32, s & _LOW, s >> _32)
 
 
-@device
+@simulated
 def bounded(word, low, high):
     """Integer in low .. high, both included; its bias is below (high - low + 1) / 2^32."""
     return low + np.int64((word * np.uint64(high - low + 1)) >> _32)
