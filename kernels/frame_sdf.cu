@@ -19,8 +19,7 @@ REAL_FUNCTION Extent object_extent(const float* item, const float* parts)
     const float blend = item[SCENE_OBJECT_BLEND] * 0.25f;
     for (int part = 0; part < (int)item[SCENE_OBJECT_PARTS]; ++part) {
         const float* row = parts + part * SDF_ROW_SIZE;
-        const float wall = (int)row[SDF_ROW_LIFT] == SDF_LIFT_PRISM ? row[SDF_ROW_WALL] : 0.0f;
-        Extent own = part_extent(row, wall, blend + SLACK);
+        Extent own = part_extent(row, row[SDF_ROW_WALL], blend + SLACK);
         if (part > 0) {
             own.x = own.x + magnitude(item[SCENE_OBJECT_SHIFT]);
             own.y = own.y + magnitude(item[SCENE_OBJECT_SHIFT + 1]);

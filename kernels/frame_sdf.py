@@ -12,13 +12,13 @@ from .real import ZERO, ceiling
 from .records import Box
 from .scene import part_extent
 from .scene_records import SceneObject
-from .sdf_records import SdfLift, SdfRow
+from .sdf_records import SdfRow
 
 _SLACK, _QUARTER = np.float32(0.05), np.float32(0.25)
 _TURN, _CENTRE = int(SceneObject.TURN), int(SceneObject.CENTRE)
 _PARTS, _BLEND, _SHIFT = int(SceneObject.PARTS), int(SceneObject.BLEND), int(SceneObject.SHIFT)
 _BOX_DEPTH, _STEP, _VOXELS = int(Box.DEPTH), int(Box.STEP), int(Box.VOXELS)
-_LIFT, _WALL, _PRISM = int(SdfRow.LIFT), int(SdfRow.WALL), int(SdfLift.PRISM)
+_WALL = int(SdfRow.WALL)
 
 
 @device
@@ -38,9 +38,7 @@ def object_extent(item, parts):
     ex, ey, ez = ZERO, ZERO, ZERO
     blend = item[_BLEND] * _QUARTER
     for part in range(int(item[_PARTS])):
-        row = parts[part]
-        wall = row[_WALL] if int(row[_LIFT]) == _PRISM else ZERO
-        x, y, z = part_extent(row, wall, blend + _SLACK)
+        x, y, z = part_extent(parts[part], parts[part, _WALL], blend + _SLACK)
         if part > 0:
             x = x + magnitude(item[_SHIFT])
             y = y + magnitude(item[_SHIFT + 1])

@@ -1,10 +1,11 @@
 """What every backend offers, and what a kernel's call is made of."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -98,29 +99,30 @@ class Launcher(Protocol):
         ...
 
 
-class Call(Protocol):
-    """One kernel pair with its constant arguments: all that a backend needs to know of it."""
+class Call(ABC):
+    """One kernel pair with its constant arguments: all that a backend needs to know of it.
 
-    @property
-    def name(self) -> str:
-        """Of the stage, as benchmarks show it."""
-        ...
+    Attributes:
+        name: of the stage, as benchmarks show it.
+    """
+
+    name: ClassVar[str]
 
     def constants(self) -> Mapping[str, npt.NDArray[Any]]:
         """Tables that are the same for every volume."""
-        ...
+        return {}
 
     def scratch(self) -> Mapping[str, Scratch]:
         """Arrays that this call is the first to write."""
-        ...
+        return {}
 
+    @abstractmethod
     def on_cpu(self, volume: Buffers) -> Callable[[], None]:
         """The twin, ready to run on one volume."""
-        ...
 
+    @abstractmethod
     def on_cuda(self, batch: Buffers, start: Launcher) -> Callable[[], None]:
         """The launch, ready to be queued for a batch."""
-        ...
 
 
 class Backend(Protocol):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthgen.backend.base import Buffers, Launcher, Scratch
+from synthgen.backend.base import Buffers, Call, Launcher
 from synthgen.backend.calls.types import C_TYPES
 from synthgen.backend.plan import ContourTables, PolygonStackTables
 from synthgen.kernels.paint_contour import paint_contour
@@ -16,7 +16,7 @@ from synthgen.kernels.uniform_noise import uniform_noise
 
 
 @dataclass(frozen=True)
-class PaintContour:
+class PaintContour(Call):
     """``paint_contour``: image and label map."""
 
     shapes: PolygonStackTables
@@ -24,12 +24,6 @@ class PaintContour:
     shape: tuple[int, int, int]
     label_dtype: str
     name = "paint"
-
-    def constants(self) -> Mapping[str, npt.NDArray[Any]]:
-        return {}
-
-    def scratch(self) -> Mapping[str, Scratch]:
-        return {}
 
     def on_cpu(self, volume: Buffers) -> Callable[[], None]:
         levels, value = self.contour.levels, self.contour.value
@@ -58,7 +52,7 @@ class PaintContour:
 
 
 @dataclass(frozen=True)
-class UniformNoise:
+class UniformNoise(Call):
     """``uniform_noise`` over the whole image."""
 
     contour: ContourTables
@@ -67,9 +61,6 @@ class UniformNoise:
 
     def constants(self) -> Mapping[str, npt.NDArray[Any]]:
         return {"levels": self.contour.levels}
-
-    def scratch(self) -> Mapping[str, Scratch]:
-        return {}
 
     def on_cpu(self, volume: Buffers) -> Callable[[], None]:
         return partial(

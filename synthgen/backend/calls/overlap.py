@@ -5,24 +5,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy.typing as npt
-
-from synthgen.backend.base import Buffers, Launcher, Scratch
+from synthgen.backend.base import Buffers, Call, Launcher, Scratch
 from synthgen.backend.plan import OverlapTables
 from synthgen.kernels.place_overlap import place_overlap
 
 
 @dataclass(frozen=True)
-class PlaceOverlap:
+class PlaceOverlap(Call):
     """``place_overlap``, of objects that were rasterized into bit rows."""
 
     placement: OverlapTables
     shape: tuple[int, int, int]
     orientations: int
     name = "place"
-
-    def constants(self) -> Mapping[str, npt.NDArray[Any]]:
-        return {}
 
     def scratch(self) -> Mapping[str, Scratch]:
         depth, height, width = self.shape

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthgen.backend.base import Buffers, Launcher, Scratch
+from synthgen.backend.base import Buffers, Call, Launcher, Scratch
 from synthgen.backend.plan import ContourTables, PolygonStackTables
 from synthgen.kernels.rasterize_polygon_stack import rasterize_polygon_stack
 from synthgen.kernels.records import Box, Slice
@@ -17,7 +17,7 @@ from synthgen.kernels.turn import turn
 
 
 @dataclass(frozen=True)
-class SamplePolygonStack:
+class SamplePolygonStack(Call):
     """``sample_polygon_stack``."""
 
     shapes: PolygonStackTables
@@ -58,7 +58,7 @@ class SamplePolygonStack:
 
 
 @dataclass(frozen=True)
-class RasterizePolygonStack:
+class RasterizePolygonStack(Call):
     """``rasterize_polygon_stack``: label rows, and line rows for contours."""
 
     shapes: PolygonStackTables
@@ -104,7 +104,7 @@ class RasterizePolygonStack:
 
 
 @dataclass(frozen=True)
-class Turn:
+class Turn(Call):
     """``turn``: the rows of every other orientation."""
 
     shapes: PolygonStackTables
@@ -112,9 +112,6 @@ class Turn:
 
     def constants(self) -> Mapping[str, npt.NDArray[Any]]:
         return {"orientations": self.shapes.orientations}
-
-    def scratch(self) -> Mapping[str, Scratch]:
-        return {}
 
     def on_cpu(self, volume: Buffers) -> Callable[[], None]:
         return partial(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthgen.backend.base import Buffers, Grid, Launcher, Scratch
+from synthgen.backend.base import Buffers, Call, Grid, Launcher, Scratch
 from synthgen.backend.calls.types import C_TYPES
 from synthgen.backend.plan import (
     LabelTables,
@@ -39,7 +39,7 @@ _LABEL_BLOCK = 4096  # voxels of a block of label_by_volume.cu
 
 
 @dataclass(frozen=True)
-class SampleSdf:
+class SampleSdf(Call):
     """``sample_sdf``; centres are drawn about the middle, ``spread`` parts of each side away."""
 
     shapes: SdfTables
@@ -80,18 +80,12 @@ class SampleSdf:
 
 
 @dataclass(frozen=True)
-class HollowSdf:
+class HollowSdf(Call):
     """``hollow_sdf``: the walls of onions."""
 
     shapes: SdfTables
     shape: Shape
     name = "hollow"
-
-    def constants(self) -> Mapping[str, npt.NDArray[Any]]:
-        return {}
-
-    def scratch(self) -> Mapping[str, Scratch]:
-        return {}
 
     def on_cpu(self, volume: Buffers) -> Callable[[], None]:
         return partial(
@@ -111,15 +105,12 @@ class HollowSdf:
 
 
 @dataclass(frozen=True)
-class FrameSdf:
+class FrameSdf(Call):
     """``frame_sdf``: boxes, for placing."""
 
     scene: SceneTables
     shape: Shape
     name = "frame"
-
-    def constants(self) -> Mapping[str, npt.NDArray[Any]]:
-        return {}
 
     def scratch(self) -> Mapping[str, Scratch]:
         objects = self.scene.objects
@@ -147,7 +138,7 @@ class FrameSdf:
 
 
 @dataclass(frozen=True)
-class RasterizeSdf:
+class RasterizeSdf(Call):
     """``rasterize_sdf``: rows of bits, for placing."""
 
     scene: SceneTables
@@ -189,17 +180,11 @@ class RasterizeSdf:
 
 
 @dataclass(frozen=True)
-class MoveSdf:
+class MoveSdf(Call):
     """``move_sdf``: from the middle to where each object was placed."""
 
     scene: SceneTables
     name = "move"
-
-    def constants(self) -> Mapping[str, npt.NDArray[Any]]:
-        return {}
-
-    def scratch(self) -> Mapping[str, Scratch]:
-        return {}
 
     def on_cpu(self, volume: Buffers) -> Callable[[], None]:
         return partial(move_sdf, volume["placed"], volume["origins"], volume["scene"])
@@ -216,7 +201,7 @@ class MoveSdf:
 
 
 @dataclass(frozen=True)
-class PolygonStackScene:
+class PolygonStackScene(Call):
     """``polygon_stack_scene``: placed polygon stacks as a scene."""
 
     shapes: PolygonStackTables
@@ -249,7 +234,7 @@ class PolygonStackScene:
 
 
 @dataclass(frozen=True)
-class BoundSdf:
+class BoundSdf(Call):
     """``bound_sdf``: where each object's distance may be within its mapper's reach.
 
     On CUDA it also sets to 0 what ``draw_sdf`` counts.
@@ -289,7 +274,7 @@ class BoundSdf:
 
 
 @dataclass(frozen=True)
-class DrawSdf:
+class DrawSdf(Call):
     """``draw_sdf``: the image, and where each object is."""
 
     scene: SceneTables
@@ -333,7 +318,7 @@ class DrawSdf:
 
 
 @dataclass(frozen=True)
-class LabelByVolume:
+class LabelByVolume(Call):
     """``label_by_volume``: label maps of all tasks; the painting order, into ``order``."""
 
     scene: SceneTables
@@ -370,7 +355,7 @@ class LabelByVolume:
 
 
 @dataclass(frozen=True)
-class LabelVolume:
+class LabelVolume(Call):
     """``label_volume``: one value a task of the whole volume; the objects, into ``order``."""
 
     scene: SceneTables
