@@ -51,7 +51,7 @@ def record(benchmark):
             volumes=len(batch),
             voxels_per_second=voxels / seconds,
             foreground=float((host.label > 0).mean()),
-            objects_placed=float(host.placed[..., Placed.ACCEPTED].sum(-1).mean()),
+            objects_placed=float((host.placed[..., Placed.ACCEPTED] == 1).sum(-1).mean()),
         )
 
 

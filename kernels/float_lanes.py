@@ -163,6 +163,12 @@ either = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.or_(a, b))
 all_bits = _operation(  # -1 where set, else 0
     (_flag,), _i32, lambda builder, flag: builder.sext(flag, _like(flag, _I32))
 )
+lower = _operation(
+    (_i32, _i32), _i32, lambda builder, a, b: builder.select(builder.icmp_signed("<", a, b), a, b)
+)
+upper = _operation(
+    (_i32, _i32), _i32, lambda builder, a, b: builder.select(builder.icmp_signed(">", a, b), a, b)
+)
 any_bit = _operation(
     (_i32,), _flag, lambda builder, a: builder.icmp_signed("!=", a, ir.Constant(a.type, None))
 )
@@ -209,6 +215,21 @@ _operator(operator.le, (_f32, _f32), _flag, _comparison("<="))
 _operator(operator.ge, (_f32, _f32), _flag, _comparison(">="))
 
 
+def _whole_comparison(predicate):
+    return lambda builder, a, b: builder.icmp_signed(predicate, a, b)
+
+
+# Of INTS alone: on scalars Numba widens them. ``>>`` keeps the sign.
+_operator(operator.add, (_i32, _i32), _i32, lambda builder, a, b: builder.add(a, b))
+_operator(operator.sub, (_i32, _i32), _i32, lambda builder, a, b: builder.sub(a, b))
+_operator(operator.mul, (_i32, _i32), _i32, lambda builder, a, b: builder.mul(a, b))
+_operator(operator.and_, (_i32, _i32), _i32, lambda builder, a, b: builder.and_(a, b))
+_operator(operator.rshift, (_i32, _i32), _i32, lambda builder, a, b: builder.ashr(a, b))
+_operator(operator.lt, (_i32, _i32), _flag, _whole_comparison("<"))
+_operator(operator.le, (_i32, _i32), _flag, _whole_comparison("<="))
+_operator(operator.and_, (_flag, _flag), _flag, lambda builder, a, b: builder.and_(a, b))
+
+
 @intrinsic
 def splat(typing_context, value):
     """A float32 or int32 in every lane."""
@@ -228,6 +249,16 @@ def steps(typing_context):
         return ir.Constant(FLOATS.vector, [float(lane) for lane in range(WIDTH)])
 
     return FLOATS(), codegen
+
+
+@intrinsic
+def places(typing_context):
+    """Lanes 0, 1, ... 15 as int32."""
+
+    def codegen(context, builder, signature, arguments):
+        return ir.Constant(INTS.vector, list(range(WIDTH)))
+
+    return INTS(), codegen
 
 
 def _kind_in(array):
@@ -291,6 +322,51 @@ def gathered(typing_context, array, start, offset):
         return lanes
 
     return (FLOATS if offset is INTS else types.float32)(array, types.int64, offset), codegen
+
+
+@intrinsic
+def gathered_pairs(typing_context, array, start, offset):
+    """Elements ``start + offset`` and the one after it of int16, for each lane as one int32.
+
+    The first is the low half. ``array`` is a pointer or an array of one axis.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        data = _data(context, builder, signature.args[0], arguments[0])
+        first = builder.gep(data, [arguments[1]])
+        lanes = ir.Constant(INTS.vector, ir.Undefined)
+        for lane in range(WIDTH):
+            place = ir.Constant(_I32, lane)
+            at = builder.gep(first, [builder.extract_element(arguments[2], place)])
+            pair = builder.load(builder.bitcast(at, _I32.as_pointer()), align=2)
+            lanes = builder.insert_element(lanes, pair, place)
+        return lanes
+
+    return INTS(array, types.int64, INTS), codegen
+
+
+_I16 = ir.IntType(16)
+_HALVES, _PRODUCTS = ir.VectorType(_I16, 2 * WIDTH), ir.VectorType(_I32, 2 * WIDTH)
+
+
+@intrinsic
+def summed_products(typing_context, left, right):
+    """Sum of the products of the low halves and of the high halves, which are signed."""
+
+    def codegen(context, builder, signature, arguments):
+        wide = [builder.sext(builder.bitcast(value, _HALVES), _PRODUCTS) for value in arguments]
+        products = builder.mul(*wide)
+        low, high = (
+            builder.shuffle_vector(
+                products,
+                products,
+                ir.Constant(INTS.vector, list(range(first, 2 * WIDTH, 2))),
+            )
+            for first in (0, 1)
+        )
+        return builder.add(low, high)
+
+    return INTS(INTS, INTS), codegen
 
 
 @intrinsic

@@ -11,6 +11,7 @@ class Stream(IntEnum):
     NOISE_AMPLITUDE = 2
     NOISE = 3
     SDF = 4
+    ANATOMY = 5
     # Of training, not of volumes: the order of samples, where patches lie, and augmentation.
     ORDER = 0xFF00
     PATCH = 0xFF01

@@ -24,6 +24,7 @@ import zarr
 from synthgen.backend import Device, Stages
 from synthgen.cores import available_cores
 from synthgen.engine import Batch, Generator
+from synthgen.kernels.anatomy_records import Fate
 from synthgen.kernels.records import Placed
 from synthgen.recipe import Recipe
 from synthgen.store import build
@@ -36,13 +37,14 @@ class Made(NamedTuple):
 
     Attributes:
         foreground, drawn: shares of voxels labelled, 0 without label maps, and not black.
-        objects_placed, proposals: counts.
+        objects_placed, objects_dropped, proposals: counts.
         evaluations: signed distances evaluated a voxel; 0 of recipes without.
     """
 
     foreground: float
     drawn: float
     objects_placed: float
+    objects_dropped: float
     proposals: float
     evaluations: float
 
@@ -281,10 +283,16 @@ def _made(batch: Batch, evaluations: float = 0.0) -> Made:
     return Made(
         foreground=float((batch.label > 0).mean()) if batch.label.ndim > 2 else 0.0,
         drawn=float((batch.image > 0).mean()),
-        objects_placed=float(batch.placed[..., Placed.ACCEPTED].sum(-1).mean()),
+        objects_placed=_count(batch, Fate.PLACED),
+        objects_dropped=_count(batch, Fate.DROPPED),
         proposals=float(batch.placed[..., Placed.PROPOSALS].sum(-1).mean()),
         evaluations=evaluations,
     )
+
+
+def _count(batch: Batch, fate: Fate) -> float:
+    """Objects of a volume that came to this."""
+    return float((batch.placed[..., Placed.ACCEPTED] == fate).sum(-1).mean())
 
 
 def _machine(device: str) -> dict[str, str]:

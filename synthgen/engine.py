@@ -200,11 +200,12 @@ def plan_of(recipe: Recipe) -> Plan:
     """What the backends need of a recipe."""
     return Plan(
         shape=recipe.reference_shape,
+        spacing=recipe.spacing,
         image_dtype=recipe.image_dtype,
         label_dtype=recipe.label_dtype,
         label_shape=recipe.label_shape,
         shapes=recipe.shapes.tables(recipe.reference_shape),
-        placement=recipe.placement.tables(),
+        placement=recipe.placement.tables(recipe.shapes),
         appearance=recipe.appearance.tables(recipe.image_dtype),
         labels=recipe.labels.tables(),
     )

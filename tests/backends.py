@@ -12,11 +12,10 @@ from synthgen.kernels.place_overlap import place_overlap
 from tests.host_cuda import HostKernel
 
 
-def place_on_cpu(*args):
-    """The CPU placement for arguments of the CUDA one, whose tables have a leading axis B."""
-    per_volume = {0, 1, 2, 3, 10, 11}
-    for b in range(len(args[0])):
-        place_overlap(*(arg[b] if i in per_volume else arg for i, arg in enumerate(args)))
+# CPU builds of what Numba compiles for CUDA, and which of their arguments have a leading axis B.
+NUMBA = {
+    "place_overlap": (place_overlap, {0, 1, 2, 3, 10, 11}),
+}
 
 
 class HostLauncher:
@@ -25,12 +24,15 @@ class HostLauncher:
     Args:
         sanitize: with address and undefined-behaviour sanitizers.
         order: seed of the order in which the threads of a block run between barriers.
-        place: the placement, by default its CPU build.
     """
 
-    def __init__(self, *, sanitize: bool = False, order: int = 0, place: Any = None):
+    def __init__(self, *, sanitize: bool = False, order: int = 0):
         self._sanitize, self._order = sanitize, order
-        self.place = place or place_on_cpu
+
+    def numba(self, name, blocks, args):
+        kernel, per_volume = NUMBA[name]
+        for b in range(blocks):
+            kernel(*(arg[b] if i in per_volume else arg for i, arg in enumerate(args)))
 
     def launch(self, name, grid, threads, args, *, shared=0, **defines):
         kernel = HostKernel(name, sanitize=self._sanitize, **defines)

@@ -94,8 +94,8 @@ class Launcher(Protocol):
         """
         ...
 
-    def place(self, *args: Any) -> None:
-        """Start the placement, which Numba compiles."""
+    def numba(self, name: str, blocks: int, args: tuple[Any, ...]) -> None:
+        """Start a kernel that Numba compiles, of one block a volume."""
         ...
 
 

@@ -23,12 +23,16 @@ from synthgen.backend.base import (
 from synthgen.backend.calls import calls_of
 from synthgen.backend.plan import Plan
 from synthgen.backend.source import kernel_source
-from synthgen.kernels.place_overlap_cuda import THREADS, place_overlap
+from synthgen.kernels import place_gibbs_cuda, place_overlap_cuda
 
 # -fmad=false: a fused a * b + c rounds once, the CPU's twin twice.
 _OPTIONS = ("-std=c++17", "-fmad=false")
 _STATIC_SHARED = 48 * 1024
 _GRID_MAX = 65535  # blocks along y and z
+_NUMBA = {  # kernels that Numba compiles, and the threads of a block
+    "place_gibbs": (place_gibbs_cuda.place_gibbs, place_gibbs_cuda.THREADS),
+    "place_overlap": (place_overlap_cuda.place_overlap, place_overlap_cuda.THREADS),
+}
 
 
 class CudaBackend:
@@ -125,7 +129,7 @@ class _Launcher:
     ) -> None:
         _kernel(name, tuple(defines.items()), shared)(grid, (threads,), args, shared_mem=shared)
 
-    def place(self, *args: Any) -> None:
+    def numba(self, name: str, blocks: int, args: tuple[Any, ...]) -> None:
         # as_cuda_array without sync, and an explicit stream: otherwise Numba waits for CuPy's.
         pointer = cupy.cuda.get_current_stream().ptr
         stream = numba_cuda.external_stream(pointer) if pointer else numba_cuda.default_stream()
@@ -133,5 +137,5 @@ class _Launcher:
             numba_cuda.as_cuda_array(arg, sync=False) if isinstance(arg, cupy.ndarray) else arg
             for arg in args
         ]
-        volumes = len(args[-1])
-        place_overlap[volumes, THREADS, stream](*arrays)
+        kernel, threads = _NUMBA[name]
+        kernel[blocks, threads, stream](*arrays)

@@ -104,6 +104,37 @@ class SdfTables(SceneTables):
 
 
 @dataclass(frozen=True)
+class BankTables:
+    """Kernel arguments and sizes; S subjects, C structures, L levels of resolution.
+
+    Attributes:
+        settings: (AnatomySampling.SIZE,) float32, but for the placement's and the appearance's.
+        distances: (V,) int16, all grids, and as many elements more as a vector has.
+        shapes: (L * S * C, BankShape.SIZE) int32.
+        structures: (C, BankStructure.SIZE) float32.
+        choices: (C, S) int32, subjects that have a structure, first.
+        boxes: (S * C, 6) float32, first and last corner of each mask about its centroid, mm.
+        surface: (S * C, BANK_POINTS, 3) float32, points of its surface about its centroid, mm.
+        sides: (C, 3) float64, most sides of the box of a posed shape, mm.
+        ranks: (C,) int32, places in the painting order.
+    """
+
+    settings: npt.NDArray[np.float32]
+    distances: npt.NDArray[np.int16]
+    shapes: npt.NDArray[np.int32]
+    structures: npt.NDArray[np.float32]
+    choices: npt.NDArray[np.int32]
+    boxes: npt.NDArray[np.float32]
+    surface: npt.NDArray[np.float32]
+    sides: npt.NDArray[np.float64]
+    ranks: npt.NDArray[np.int32]
+
+    @property
+    def objects(self) -> int:
+        return len(self.structures)
+
+
+@dataclass(frozen=True)
 class OverlapTables:
     """Kernel arguments.
 
@@ -127,6 +158,47 @@ class FreeTables:
     """
 
     spread: float
+
+
+@dataclass(frozen=True)
+class GibbsTables:
+    """Kernel arguments.
+
+    Attributes:
+        pairs: (C, C, Pair.SIZE) int32.
+        order: (C,) int32, structures in the order in which they are placed.
+        proposals: K of a round.
+        sweeps: S.
+        uniform: positions are proposed all over the view, not about the anchors.
+        spread: of the proposals about the anchors, in standard deviations.
+    """
+
+    pairs: npt.NDArray[np.int32]
+    order: npt.NDArray[np.int32]
+    proposals: int
+    sweeps: int
+    uniform: bool
+    spread: float
+
+
+@dataclass(frozen=True)
+class ShellTables:
+    """Kernel arguments.
+
+    Attributes:
+        steps: (P, 2) int32, half widths of nested shells outside and inside, 1/256 voxel, the
+            widest first.
+        weights: (P,) int32, of an object's intensity, 1/256.
+        values: of an object's intensity, bounds.
+        levels: (256,) bit patterns of the image's intensities.
+        keep: lines that are behind other objects are drawn.
+    """
+
+    steps: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.int32]
+    values: tuple[int, int]
+    levels: npt.NDArray[np.unsignedinteger]
+    keep: bool
 
 
 @dataclass(frozen=True)
@@ -161,18 +233,20 @@ class Plan:
 
     Attributes:
         shape: (D, H, W) in voxels.
+        spacing: (z, y, x) of a voxel, mm.
         image_dtype, label_dtype: NumPy names.
         label_shape: (T, D, H, W), or (T,) where a volume has one label a task.
         shapes, placement, appearance, labels: tables of the stages.
     """
 
     shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
     image_dtype: str
     label_dtype: str
     label_shape: tuple[int, ...]
-    shapes: PolygonStackTables | SdfTables
-    placement: OverlapTables | FreeTables
-    appearance: ContourTables | MapperTables
+    shapes: PolygonStackTables | SdfTables | BankTables
+    placement: OverlapTables | FreeTables | GibbsTables
+    appearance: ContourTables | MapperTables | ShellTables
     labels: LabelTables
 
     @property

@@ -10,8 +10,10 @@ from importlib.resources import files
 from types import ModuleType
 
 from synthgen.kernels import (
+    anatomy_records,
     mapper_records,
     polygon,
+    quantiles,
     records,
     scene_records,
     sdf_records,
@@ -20,8 +22,13 @@ from synthgen.kernels import (
 
 _FOLDER = files("synthgen.kernels")
 _INCLUDE = re.compile(r'\s*#include "(.+)"')
-_TABLES = {"COSINE": polygon.COSINE}
-_RECORDS = (records, sdf_records, mapper_records, scene_records, streams)
+_TABLES = {
+    "COSINE": polygon.COSINE,
+    "NORMAL_QUANTILE": quantiles.NORMAL_QUANTILE,
+    "GUMBEL_QUANTILE": quantiles.GUMBEL_QUANTILE,
+    "NEGATIVE_LOGARITHM": quantiles.NEGATIVE_LOGARITHM,
+}
+_RECORDS = (records, sdf_records, mapper_records, scene_records, anatomy_records, streams)
 
 
 def kernel_names() -> list[str]:

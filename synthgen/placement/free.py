@@ -19,6 +19,6 @@ class Free(Settings):
     kind: Literal["free"] = "free"
     spread: Annotated[float, Field(ge=0, le=1)] = 0.35
 
-    def tables(self) -> FreeTables:
-        """What the kernels read."""
+    def tables(self, shapes: Settings) -> FreeTables:
+        """What the kernels read, whatever the shapes."""
         return FreeTables(self.spread)

@@ -24,8 +24,8 @@ class Overlap(Settings):
     tries: Annotated[Int, Field(ge=1, le=PROPOSALS_MAX)] = 101
     denominator: Literal["own", "legacy"] = "own"
 
-    def tables(self) -> OverlapTables:
-        """What the kernels read."""
+    def tables(self, shapes: Settings) -> OverlapTables:
+        """What the kernels read, whatever the shapes."""
         return OverlapTables(
             ratio=round(self.ratio * RATIO_UNIT),
             tries=self.tries,

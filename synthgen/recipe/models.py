@@ -13,12 +13,16 @@ from pydantic import Field, ValidationError, model_validator
 
 from synthgen.appearance.contour import Contour, ImageType
 from synthgen.appearance.mapper import MappedDistance
+from synthgen.appearance.shell import Shell
+from synthgen.labels.by_priority import ByPriority
 from synthgen.labels.by_volume import ByVolume
 from synthgen.labels.tasks import MultiTask, Task, WholeVolume
 from synthgen.placement.free import Free
+from synthgen.placement.gibbs import Gibbs
 from synthgen.placement.overlap import Overlap
 from synthgen.recipe.combinations import check_combination
 from synthgen.settings import RecipeError, Settings, Shape, one_line
+from synthgen.shapes.bank import BankShapes
 from synthgen.shapes.polygon_stack import PolygonStack
 from synthgen.shapes.sdf import SdfShapes
 
@@ -28,6 +32,7 @@ _FIRST_KINDS = {
     "shapes": "polygon_stack", "placement": "overlap", "appearance": "contour",
     "labels": "by_volume",
 }  # fmt: skip
+_BANK_KINDS = {"placement": "gibbs", "appearance": "shell", "labels": "by_priority"}
 
 
 class Recipe(Settings):
@@ -51,17 +56,29 @@ class Recipe(Settings):
     ] = (1.0, 1.0, 1.0)
     image_dtype: ImageType = "uint8"
     label_dtype: Literal["uint8", "uint16"] = "uint8"
-    shapes: Annotated[PolygonStack | SdfShapes, Field(discriminator="kind")]
-    placement: Annotated[Overlap | Free, Field(discriminator="kind")] = Overlap()
-    appearance: Annotated[Contour | MappedDistance, Field(discriminator="kind")] = Contour()
-    labels: Annotated[ByVolume | MultiTask | WholeVolume, Field(discriminator="kind")] = ByVolume()
+    shapes: Annotated[PolygonStack | SdfShapes | BankShapes, Field(discriminator="kind")]
+    placement: Annotated[Overlap | Free | Gibbs, Field(discriminator="kind")] = Overlap()
+    appearance: Annotated[Contour | MappedDistance | Shell, Field(discriminator="kind")] = Contour()
+    labels: Annotated[
+        ByVolume | ByPriority | MultiTask | WholeVolume, Field(discriminator="kind")
+    ] = ByVolume()
 
     @model_validator(mode="before")
     @classmethod
     def _name_kinds(cls, values: Any) -> Any:
-        """A stage that names no kind is of the kind that was the only one at first."""
+        """A stage that names no kind is of the kind that was the only one at first.
+
+        Those of a bank's shapes are there without being named.
+        """
         if not isinstance(values, dict):
             return values
+        shapes = values.get("shapes")
+        if isinstance(shapes, dict) and shapes.get("kind") == "bank":
+            return values | {
+                stage: {"kind": kind} | values.get(stage, {})
+                for stage, kind in _BANK_KINDS.items()
+                if isinstance(values.get(stage, {}), dict)
+            }
         return values | {
             stage: {"kind": kind} | values[stage]
             for stage, kind in _FIRST_KINDS.items()
@@ -87,7 +104,7 @@ class Recipe(Settings):
                     f"label_dtype: {self.label_dtype} holds {high} classes, got {classes}; "
                     "use uint16"
                 )
-            if not isinstance(self.labels, ByVolume) and classes < 2:
+            if isinstance(self.labels, MultiTask | WholeVolume) and classes < 2:
                 raise ValueError(
                     f"labels.tasks: a task needs two classes or more, got {task.class_names} "
                     f"for {task.name}"
@@ -140,16 +157,17 @@ class Recipe(Settings):
         except ValidationError as error:
             raise RecipeError(f"shapes.{one_line(error, self.shapes.model_dump())}") from None
         except ValueError as error:
-            raise RecipeError(f"shapes.meshes.{error}") from None
+            raise RecipeError(f"shapes.{error}") from None
         return self if shapes is self.shapes else self.replace(shapes=shapes)
 
     def digest(self) -> str:
         """SHA-256 of what determines the volumes: canonical JSON.
 
-        Names of the recipe and of folders are left out: of meshes, their own digest counts.
+        Names of the recipe and of folders are left out: of meshes and of a bank, their own digest
+        counts.
         """
-        folder = {"meshes": {"folder": True}}
-        unnamed: Mapping[str, Any] = {"name": True, "description": True, "shapes": folder}
+        paths = {"meshes": {"folder": True}, "bank": True}
+        unnamed: Mapping[str, Any] = {"name": True, "description": True, "shapes": paths}
         values = self.model_dump(mode="json", exclude=unnamed)
         canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()

@@ -109,7 +109,10 @@ class SdfShapes(Settings):
 
     def resolved(self) -> Self:
         """Settings in which files are pinned by their digest."""
-        meshes = self.meshes and self.meshes.resolved()
+        try:
+            meshes = self.meshes and self.meshes.resolved()
+        except ValueError as error:
+            raise ValueError(f"meshes.{error}") from None
         if meshes is None or meshes is self.meshes:
             return self
         return self.model_validate(self.model_dump() | {"meshes": meshes.model_dump()})

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import numpy as np
 
-from synthgen.kernels import bits, philox, polygon
+from synthgen.kernels import bits, philox, polygon, quantiles
 
 Columns = list[np.ndarray]
 SIDE = 512  # largest volume side
@@ -184,4 +184,7 @@ LEAVES = [
     Leaf("half_width", polygon, "iid", _half_width),
     Leaf("slab", polygon, "iiiidi", _slab, ("low", "high", "step")),
     Leaf("margin", polygon, "i", lambda draw: [draw.ints(0, 2**20)]),
+    Leaf("normal", quantiles, "u", lambda draw: [draw.words(32)]),
+    Leaf("gumbel", quantiles, "u", lambda draw: [draw.words(32)]),
+    Leaf("negative_log", quantiles, "u", lambda draw: [draw.words(32)]),
 ]

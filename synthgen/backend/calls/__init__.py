@@ -5,6 +5,7 @@ both backends. So a backend knows no kernel, and a kernel is added in one place.
 """
 
 from synthgen.backend.base import Call
+from synthgen.backend.calls.anatomy import anatomy_calls
 from synthgen.backend.calls.contour import PaintContour, UniformNoise
 from synthgen.backend.calls.overlap import PlaceOverlap
 from synthgen.backend.calls.polygon_stack import RasterizePolygonStack, SamplePolygonStack, Turn
@@ -21,14 +22,17 @@ from synthgen.backend.calls.sdf import (
     SampleSdf,
 )
 from synthgen.backend.plan import (
+    BankTables,
     ContourTables,
     FreeTables,
+    GibbsTables,
     MapperTables,
     OverlapTables,
     Plan,
     PolygonStackTables,
     SceneTables,
     SdfTables,
+    ShellTables,
 )
 
 
@@ -71,6 +75,8 @@ def calls_of(plan: Plan) -> list[Call]:
                 MoveSdf(shapes),
                 *_drawn(plan, shapes, mappers, "painted"),
             ]
+        case BankTables() as shapes, GibbsTables() as placement, ShellTables() as shells:
+            return anatomy_calls(plan, shapes, placement, shells)
     raise TypeError("no kernels draw these shapes with this placement and appearance")
 
 

@@ -32,8 +32,9 @@ class PlaceOverlap(Call):
 
     def on_cuda(self, batch: Buffers, start: Launcher) -> Callable[[], None]:
         return partial(
-            start.place, *self._arguments(batch), batch.seed, batch.indices, batch["placed"]
-        )
+            start.numba, "place_overlap", len(batch),
+            (*self._arguments(batch), batch.seed, batch.indices, batch["placed"]),
+        )  # fmt: skip
 
     def _arguments(self, buffers: Buffers) -> tuple[Any, ...]:
         placement = self.placement

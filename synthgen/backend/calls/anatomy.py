@@ -1,0 +1,301 @@
+"""Calls of the kernels that place structures of a bank and draw their shells."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synthgen.backend.base import Buffers, Call, Launcher, Scratch
+from synthgen.backend.calls.types import C_TYPES
+from synthgen.backend.plan import BankTables, GibbsTables, Plan, ShellTables
+from synthgen.kernels.anatomy_records import (
+    BANK_POINTS,
+    CONTROLS,
+    TILE,
+    AnatomySampling,
+    BankStructure,
+    Pose,
+    Proposal,
+)
+from synthgen.kernels.paint_shell import paint_shell
+from synthgen.kernels.place_gibbs import place_gibbs
+from synthgen.kernels.pose_lattice import pose_lattice
+from synthgen.kernels.quantiles import NORMAL_QUANTILE, QUANTILE_ONE
+from synthgen.kernels.rasterize_bank import rasterize_bank
+from synthgen.kernels.sample_anatomy import sample_anatomy
+
+_WIDEN = 2.0  # standard deviations of the second round of proposals by those of the first
+_SPARE = 64  # elements that a vector may reach beyond the last
+_NORMAL_HIGH = int(NORMAL_QUANTILE[-1]) / QUANTILE_ONE  # the largest normal deviate
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What the calls share.
+
+    Attributes:
+        shape: (D, H, W) in voxels.
+        spacing: mm of a voxel.
+    """
+
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    shapes: BankTables
+    placement: GibbsTables
+    appearance: ShellTables
+
+    @property
+    def rounds(self) -> int:
+        """Proposals of an object: two rounds, and one a sweep."""
+        return 2 * self.placement.proposals + self.placement.sweeps
+
+    @cached_property
+    def settings(self) -> npt.NDArray[np.float32]:
+        row = self.shapes.settings.copy()
+        row[AnatomySampling.SHAPE : AnatomySampling.SHAPE + 3] = self.shape
+        row[AnatomySampling.SPACING : AnatomySampling.SPACING + 3] = self.spacing
+        row[AnatomySampling.UNIFORM] = self.placement.uniform
+        row[AnatomySampling.WIDEN] = _WIDEN
+        row[AnatomySampling.MARGIN] = self.margin
+        row[[AnatomySampling.VALUE_LOW, AnatomySampling.VALUE_HIGH]] = self.appearance.values
+        return row
+
+    @cached_property
+    def structures(self) -> npt.NDArray[np.float32]:
+        rows = self.shapes.structures.copy()
+        rows[:, BankStructure.FACTOR : BankStructure.FACTOR + 6] *= self.placement.spread
+        return rows
+
+    @property
+    def margin(self) -> int:
+        """Voxels by which shells may stand out."""
+        return math.ceil(self.appearance.steps[:, 0].max() / 256)
+
+    @cached_property
+    def caps(self) -> npt.NDArray[np.int32]:
+        """(C, 3) most sides of a box: the whole object's, or what proposals bring into view."""
+        settings = self.shapes.settings
+        voxel = np.array(self.spacing) * float(settings[AnatomySampling.ZOOM_LOW])
+        whole = self.shapes.sides / voxel + 2 * (self.margin + 2)
+        view = np.array(self.shape) * (2 if self.placement.uniform else 1)
+        if not self.placement.uniform:
+            factors = self.structures[:, BankStructure.FACTOR : BankStructure.FACTOR + 6]
+            rows = np.zeros((len(factors), 3, 3))
+            rows[:, *np.tril_indices(3)] = factors
+            reach = _WIDEN * _NORMAL_HIGH * np.abs(rows).sum(2) / voxel
+            view = view + 2 * np.ceil(reach) + 1
+        sides = np.ceil(np.minimum(whole, view) / TILE) * TILE + TILE
+        return sides.astype(np.int32)
+
+    @cached_property
+    def row_offsets(self) -> npt.NDArray[np.int64]:
+        """(C + 1,) first word of each object's rows, and all of them."""
+        depth, height, width = self.caps.T.astype(np.int64)
+        return np.concatenate([[0], np.cumsum(depth * height * ((width + 63) // 64))])
+
+    @cached_property
+    def lattice_offsets(self) -> npt.NDArray[np.int64]:
+        """(C + 1,) first element of each object's lattice, and all of them."""
+        points = 3 * np.prod(self.caps.astype(np.int64) // TILE + 1, axis=1)
+        return np.concatenate([[0], np.cumsum(points)])
+
+
+@dataclass(frozen=True)
+class SampleAnatomy(Call):
+    """``sample_anatomy``: shapes, poses and proposals."""
+
+    anatomy: Anatomy
+    name = "sample"
+
+    def constants(self) -> Mapping[str, npt.NDArray[Any]]:
+        anatomy, shapes = self.anatomy, self.anatomy.shapes
+        return {
+            "settings": anatomy.settings,
+            "structures": anatomy.structures,
+            "choices": shapes.choices,
+            "bank_boxes": shapes.boxes,
+            "surface": shapes.surface,
+            "bank_shapes": shapes.shapes,
+            "caps": anatomy.caps,
+        }
+
+    def scratch(self) -> Mapping[str, Scratch]:
+        objects = self.anatomy.shapes.objects
+        return {
+            "poses": Scratch((objects, int(Pose.SIZE)), "int32"),
+            "controls": Scratch((objects, 3, CONTROLS, CONTROLS, CONTROLS), "int32"),
+            "points": Scratch((objects, BANK_POINTS, 3), "int32"),
+            "proposals": Scratch((objects, self.anatomy.rounds, int(Proposal.SIZE)), "int32"),
+        }
+
+    def on_cpu(self, volume: Buffers) -> Callable[[], None]:
+        placement = self.anatomy.placement
+        return partial(
+            sample_anatomy, *_named(volume, *self.constants()), placement.proposals,
+            placement.sweeps, volume.seed, volume.indices[0], *_named(volume, *self.scratch()),
+        )  # fmt: skip
+
+    def on_cuda(self, batch: Buffers, start: Launcher) -> Callable[[], None]:
+        placement, shapes, count = self.anatomy.placement, self.anatomy.shapes, len(batch)
+        return partial(
+            start.launch, "sample_anatomy", (shapes.objects, count, 1), 32,
+            (
+                *_named(batch, *self.constants()), np.int32(placement.proposals),
+                np.int32(placement.sweeps), batch.seed, batch.indices,
+                *_named(batch, *self.scratch()), np.int32(shapes.objects),
+                np.int32(shapes.choices.shape[1]),
+            ),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PoseLattice(Call):
+    """``pose_lattice``: source positions at the corners of tiles."""
+
+    anatomy: Anatomy
+    name = "lattice"
+
+    def constants(self) -> Mapping[str, npt.NDArray[Any]]:
+        return {"lattice_offsets": self.anatomy.lattice_offsets}
+
+    def scratch(self) -> Mapping[str, Scratch]:
+        return {"lattice": Scratch((int(self.anatomy.lattice_offsets[-1]) + _SPARE,), "int32")}
+
+    def on_cpu(self, volume: Buffers) -> Callable[[], None]:
+        return partial(
+            pose_lattice, *_named(volume, "poses", "controls", "lattice_offsets", "lattice")
+        )
+
+    def on_cuda(self, batch: Buffers, start: Launcher) -> Callable[[], None]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class RasterizeBank(Call):
+    """``rasterize_bank``: rows of bits of insides and of shells."""
+
+    anatomy: Anatomy
+    name = "rasterize"
+
+    def constants(self) -> Mapping[str, npt.NDArray[Any]]:
+        return {
+            "distances": self.anatomy.shapes.distances,
+            "steps": self.anatomy.appearance.steps,
+            "row_offsets": self.anatomy.row_offsets,
+        }
+
+    def scratch(self) -> Mapping[str, Scratch]:
+        words = int(self.anatomy.row_offsets[-1]) + _SPARE
+        return {
+            "rows": Scratch((words,), "uint64"),
+            "shells": Scratch((len(self.anatomy.appearance.steps), words), "uint64"),
+            "counts": Scratch((self.anatomy.shapes.objects,), "int32"),
+        }
+
+    def on_cpu(self, volume: Buffers) -> Callable[[], None]:
+        return partial(
+            rasterize_bank,
+            *_named(
+                volume, "poses", "bank_shapes", "distances", "steps", "lattice",
+                "lattice_offsets", "row_offsets", "rows", "shells", "counts",
+            ),
+        )  # fmt: skip
+
+    def on_cuda(self, batch: Buffers, start: Launcher) -> Callable[[], None]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class PlaceGibbs(Call):
+    """``place_gibbs``, of objects that were rasterized into bit rows.
+
+    Attributes:
+        full: compute the energies of proposals that cannot win too.
+    """
+
+    anatomy: Anatomy
+    full: bool = False
+    name = "place"
+
+    def constants(self) -> Mapping[str, npt.NDArray[Any]]:
+        anatomy = self.anatomy
+        return {
+            "order": anatomy.placement.order,
+            "ranks": anatomy.shapes.ranks,
+            "pairs": anatomy.placement.pairs,
+        }
+
+    def scratch(self) -> Mapping[str, Scratch]:
+        objects = self.anatomy.shapes.objects
+        return {
+            "visible": Scratch((objects,), "int32"),
+            "chosen": Scratch((objects,), "int32"),
+            "energies": Scratch((objects, self.anatomy.rounds), "int64"),
+        }
+
+    def on_cpu(self, volume: Buffers) -> Callable[[], None]:
+        return partial(place_gibbs, *self._arguments(volume, self.anatomy.shape))
+
+    def on_cuda(self, batch: Buffers, start: Launcher) -> Callable[[], None]:
+        return partial(
+            start.numba, "place_gibbs", len(batch), self._arguments(batch, *self.anatomy.shape)
+        )
+
+    def _arguments(self, buffers: Buffers, *shape: Any) -> tuple[Any, ...]:
+        placement = self.anatomy.placement
+        return (
+            *_named(
+                buffers, "order", "ranks", "pairs", "poses", "counts", "points", "proposals",
+                "row_offsets", "rows", "bank_shapes", "distances",
+            ),
+            placement.proposals, placement.sweeps, self.full, *shape,
+            *_named(buffers, "visible", "chosen", "energies", "placed"),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PaintShell(Call):
+    """``paint_shell``: image and label map."""
+
+    anatomy: Anatomy
+    label_dtype: str
+    name = "paint"
+
+    def constants(self) -> Mapping[str, npt.NDArray[Any]]:
+        appearance = self.anatomy.appearance
+        return {"weights": appearance.weights, "levels": appearance.levels}
+
+    def on_cpu(self, volume: Buffers) -> Callable[[], None]:
+        return partial(
+            paint_shell,
+            *_named(
+                volume, "placed", "poses", "row_offsets", "rows", "shells", "weights", "levels"
+            ),
+            int(self.anatomy.appearance.keep), volume["image"].reshape(-1),
+            volume["label"].reshape(-1), self.anatomy.shape,
+        )  # fmt: skip
+
+    def on_cuda(self, batch: Buffers, start: Launcher) -> Callable[[], None]:
+        raise NotImplementedError
+
+
+def anatomy_calls(
+    plan: Plan, shapes: BankTables, placement: GibbsTables, appearance: ShellTables
+) -> list[Call]:
+    """The calls in order."""
+    anatomy = Anatomy(plan.shape, plan.spacing, shapes, placement, appearance)
+    return [
+        SampleAnatomy(anatomy),
+        PoseLattice(anatomy),
+        RasterizeBank(anatomy),
+        PlaceGibbs(anatomy),
+        PaintShell(anatomy, plan.label_dtype),
+    ]
+
+
+def _named(buffers: Buffers, *names: str) -> list[Any]:
+    return [buffers[name] for name in names]

@@ -1,0 +1,175 @@
+"""A shape bank: masks of several people as grids of distances, and what they have in common.
+
+All numbers are rounded before they are kept, so that volumes follow from a bank alone.
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthgen.bank.relations import Relations
+from synthgen.kernels.anatomy_records import BankShape
+
+FORMAT_VERSION = 1
+CENTRE_UNIT = 4096  # of centroids, a lattice step
+SLOPE_UNIT = 256
+_UNIT = 16  # of distances
+
+
+class BankError(ValueError):
+    """A bank cannot be built, opened or changed: one line."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Shapes of C structures of S people; masks only, and nothing that tells whose they are.
+
+    Positions in mm are RAS, in the order z, y, x. The body is the box around all that is labelled.
+
+    Attributes:
+        spacing: of the lattice, mm.
+        names: of the structures, sorted.
+        mirrors: (C,) int64, the structure on the other side; itself where there is none.
+        body: (3,) float64, mean sides, mm.
+        distances: (V,) int16, 1/16 lattice step, negative inside, cut to 32 steps; all grids one
+            after the other, each z, y, x.
+        shapes: (S, C, BankShape.SIZE) int64; DEPTH is 0 where a person lacks a structure.
+        boxes: (S, C, 6) float32, first and last corner of the solid, from its centroid, mm.
+        points: (S, C, BANK_POINTS, 3) float32, spread over the surface, from the centroid, mm.
+        volumes: (S, C) float64, mm^3.
+        centroids: (S, C, 3) float64, in parts of the person's body from its first corner.
+        axes: (S, C, 3, 3) float64, principal axes, the longest first, each a unit vector z, y, x.
+        means: (C, 3) float64, mean centroid, mm of the mean body from its first corner.
+        factors: (C, 3, 3) float64, lower Cholesky factor of its covariance, mm of the mean body.
+        log_volumes: (C, 2) float64, mean and sd of ln(mm^3).
+        relations: learned, or as edited.
+    """
+
+    spacing: float
+    names: tuple[str, ...]
+    mirrors: NDArray[np.int64]
+    body: NDArray[np.float64]
+    distances: NDArray[np.int16]
+    shapes: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    points: NDArray[np.float32]
+    volumes: NDArray[np.float64]
+    centroids: NDArray[np.float64]
+    axes: NDArray[np.float64]
+    means: NDArray[np.float64]
+    factors: NDArray[np.float64]
+    log_volumes: NDArray[np.float64]
+    relations: Relations
+
+    @property
+    def subjects(self) -> int:
+        """S."""
+        return len(self.shapes)
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """(S, C), whether a person has a structure."""
+        return np.asarray(self.shapes[..., BankShape.DEPTH] > 0)
+
+    def grid(self, subject: int, structure: int) -> NDArray[np.int16]:
+        """Distances of one shape, (D, H, W); all 0 where it is missing."""
+        return grid_of(self.distances, self.shapes[subject, structure])
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over all of it."""
+        total = hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode())
+        for name in ARRAYS:
+            values = np.ascontiguousarray(getattr(self, name))
+            total.update(f"{name} {values.dtype.str[1:]} {values.shape}".encode())
+            total.update(values.astype(values.dtype.newbyteorder("<"), copy=False).data)
+        return total.hexdigest()
+
+    def header(self) -> dict[str, Any]:
+        """What is no array, as plain values."""
+        return {
+            "spacing": self.spacing,
+            "names": list(self.names),
+            "relations": self.relations.to_dict(),
+        }
+
+
+# The axes of each array; those of C and S have these lengths in all of them.
+ARRAYS: dict[str, tuple[str, ...]] = {
+    "mirrors": ("structure",),
+    "body": ("axis",),
+    "distances": ("value",),
+    "shapes": ("subject", "structure", "column"),
+    "boxes": ("subject", "structure", "corner"),
+    "points": ("subject", "structure", "point", "axis"),
+    "volumes": ("subject", "structure"),
+    "centroids": ("subject", "structure", "axis"),
+    "axes": ("subject", "structure", "principal", "axis"),
+    "means": ("structure", "axis"),
+    "factors": ("structure", "row", "axis"),
+    "log_volumes": ("structure", "statistic"),
+}
+
+
+def grid_of(distances: NDArray[np.int16], shape: NDArray[np.int64]) -> NDArray[np.int16]:
+    """The grid of a row of ``shapes`` within all distances, (D, H, W)."""
+    depth, height, width = (int(n) for n in shape[BankShape.DEPTH : BankShape.WIDTH + 1])
+    first = int(shape[BankShape.OFFSET])
+    return distances[first : first + depth * height * width].reshape(depth, height, width)
+
+
+def slope_of(grid: NDArray[np.int16]) -> int:
+    """The steepest gradient of a grid's trilinear interpolation, steps a step in 1/256, rounded up.
+
+    In a cell the square of each component is convex along each axis, so that the sum is largest at
+    a corner, where the components are the differences along the edges.
+    """
+    total = np.zeros(grid.shape, np.int32)
+    for axis in range(3):
+        squares = np.diff(grid.astype(np.int32), axis=axis) ** 2
+        ahead = np.concatenate([squares, squares.take([-1], axis)], axis)
+        behind = np.concatenate([squares.take([0], axis), squares], axis)
+        total += np.maximum(ahead, behind)
+    # sqrt(most) / 16 * 256
+    most = int(total.max())
+    return math.isqrt(most * (SLOPE_UNIT // _UNIT) ** 2 - 1) + 1 if most else 0
+
+
+def level(bank: Bank, k: int) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
+    """The bank at a lattice of 2^k times its spacing.
+
+    Args:
+        k: 0 is the bank itself.
+
+    Returns:
+        Every 2^k-th sample along each axis, in the steps of the coarser lattice (halves away from
+        0), and the shapes (S, C, BankShape.SIZE) int64 that go with it. A last plane that is
+        between samples is taken instead of the next one.
+    """
+    if k == 0:
+        return bank.distances, bank.shapes
+    shapes = np.zeros_like(bank.shapes)
+    grids = [np.zeros(0, np.int16)]
+    offset = 0
+    for place in np.argwhere(bank.present):
+        row = bank.shapes[tuple(place)]
+        grid = _coarser(grid_of(bank.distances, row), k)
+        centre = (row[BankShape.CENTRE : BankShape.CENTRE + 3] + (1 << k >> 1)) >> k
+        shapes[tuple(place)] = [offset, *grid.shape, *centre, slope_of(grid)]
+        grids.append(grid.reshape(-1))
+        offset += grid.size
+    return np.concatenate(grids), shapes
+
+
+def _coarser(grid: NDArray[np.int16], k: int) -> NDArray[np.int16]:
+    for axis, count in enumerate(grid.shape):
+        places = np.minimum(np.arange(0, count - 1 + (1 << k), 1 << k), count - 1)
+        grid = grid.take(places, axis)
+    size = (np.abs(grid) + np.int16(1 << k >> 1)) >> np.int16(k)
+    return np.where(grid < 0, -size, size).astype(np.int16)

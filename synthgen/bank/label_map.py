@@ -1,0 +1,158 @@
+"""Label maps and masks as solids: one cut-out for each structure."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthgen.bank.names import Naming
+from synthgen.bank.solids import cut_to_box, scipy_images, without_specks
+from synthgen.bank.subject import Mask
+from synthgen.bank.volume_file import FileError, Volume
+
+VALUES_MAX = 1024  # of a label map; an image has more
+
+_CALM_VALUES, _CALM_PAIRS = 32, 1000  # from which on neighbours tell an image from a label map
+_CALM_SHARE = 0.5  # of neighbours that differ; it is 0.1 in a map of a brain, 0.75 in images
+
+_LABEL_MAX = 2**31
+_TABLE_MAX = 2**20  # span of values up to which they are looked up in a table
+_WHOLE = 1e-4  # how near a number must be to a whole one
+_TOLD = 3  # structures that a remark names
+
+Remark = Callable[[str], None]
+
+
+def structures(volume: Volume, naming: Naming, on_remark: Remark) -> dict[str, Mask]:
+    """The structures of a label map by name; those that are skipped too.
+
+    Args:
+        on_remark: is told of values without a name, and of specks that were left out.
+
+    Raises:
+        FileError: it is no label map, or empty.
+    """
+    values, codes = _coded(volume)
+    names = [naming.name_of(int(value)) for value in values]
+    unique = sorted({name for name, value in zip(names, values, strict=True) if value})
+    place = {name: number for number, name in enumerate(unique, 1)}
+    numbers = [place[name] if value else 0 for name, value in zip(names, values, strict=True)]
+    _tell_unnamed(values, naming, on_remark)
+    dense = np.array(numbers, np.uint16)[codes]
+    del codes
+    _check_calm(dense, len(unique))
+    boxes = scipy_images().find_objects(dense, len(unique))
+    parts, specks = {}, {}
+    for number, (name, box) in enumerate(zip(unique, boxes, strict=True), 1):
+        parts[name], specks[name] = _cut(dense[box] == number, box, volume.affine)
+    _tell(specks, on_remark)
+    return parts
+
+
+def one_structure(volume: Volume, on_remark: Remark) -> Mask | None:
+    """The structure of a mask, or None if it is empty.
+
+    Raises:
+        FileError: it is no mask.
+    """
+    values, codes = _coded(volume, empty=True)
+    solid = np.flatnonzero(values)
+    if len(solid) == 0:
+        return None
+    if len(solid) > 1:
+        raise FileError(f"must hold one structure, got {len(solid)} values other than 0")
+    inside = codes == solid[0]
+    box = scipy_images().find_objects(inside.view(np.uint8), 1)[0]
+    mask, specks = _cut(inside[box], box, volume.affine)
+    _tell({"": specks}, on_remark)
+    return mask
+
+
+def _cut(
+    inside: NDArray[np.bool_], box: tuple[slice, slice, slice], affine: NDArray[np.float64]
+) -> tuple[Mask, tuple[int, int]]:
+    """A structure (k, j, i) of a box as a mask, and the specks that it lost."""
+    kept, specks = without_specks(inside)
+    moved = affine.copy()
+    moved[:3, 3] += affine[:3, :3] @ np.array([part.start for part in reversed(box)], np.float64)
+    return cut_to_box(kept.T, moved), specks
+
+
+def _tell_unnamed(values: NDArray[np.int64], naming: Naming, on_remark: Remark) -> None:
+    lost = [str(value) for value in values if value and value not in naming.labels]
+    if lost and naming.labels:
+        more = f" and {len(lost) - _TOLD} more" if len(lost) > _TOLD else ""
+        on_remark(f"labels without a name: {', '.join(lost[:_TOLD])}{more}")
+
+
+def _tell(specks: Mapping[str, tuple[int, int]], on_remark: Remark) -> None:
+    lost = {name: found for name, found in specks.items() if found[0]}
+    if lost:
+        worst = sorted(lost, key=lambda name: -lost[name][1])[:_TOLD]
+        told = ", ".join(f"{lost[name][0]} of {name or 'it'}" for name in worst)
+        more = f", and of {len(lost) - _TOLD} more" if len(lost) > _TOLD else ""
+        voxels = sum(found[1] for found in lost.values())
+        on_remark(f"specks are left out, {voxels:,} voxels: {told}{more}")
+
+
+def _check_calm(dense: NDArray[np.uint16], count: int) -> None:
+    """Refuse an image of few grey levels: most of its neighbours differ."""
+    one, other = dense[..., 1:], dense[..., :-1]
+    if count > _CALM_VALUES:
+        pairs = np.count_nonzero((one != 0) & (other != 0))
+        differ = np.count_nonzero((one != other) & (one != 0) & (other != 0))
+        if pairs > _CALM_PAIRS and differ > _CALM_SHARE * pairs:
+            share = f"{differ / pairs:.0%} of neighbouring labels differ"
+            raise FileError(f"is an image, not a label map: {share}")
+
+
+# ----------------------------------------------------------------------------------------- values
+
+
+def _coded(volume: Volume, empty: bool = False) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
+    """The values of a label map, ascending, and the place of each voxel's among them."""
+    whole = _whole_numbers(volume)
+    low, high = int(whole.min()), int(whole.max())
+    if max(-low, high) >= _LABEL_MAX:
+        raise FileError(f"labels: must be below 2^31, got {max(low, high, key=abs)}")
+    if low == high == 0 and not empty:
+        raise FileError("labels: must not all be 0")
+    if high - low < _TABLE_MAX:
+        return _by_table(whole, low, high)
+    values, codes = np.unique(whole, return_inverse=True)
+    _check_count(len(values))
+    return values.astype(np.int64), codes.reshape(whole.shape).astype(np.uint16)
+
+
+def _by_table(
+    whole: NDArray[Any], low: int, high: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
+    shifted = whole if low == 0 else np.subtract(whole, low, dtype=np.int64)
+    there = np.zeros(high - low + 1, bool)
+    there[shifted.ravel()] = True
+    places = np.flatnonzero(there)
+    _check_count(len(places))
+    table = np.zeros(len(there), np.uint16)
+    table[places] = np.arange(len(places))
+    return places + low, table[shifted]
+
+
+def _check_count(count: int) -> None:
+    if count > VALUES_MAX:
+        raise FileError(f"is an image, not a label map: {count:,} values, at most {VALUES_MAX:,}")
+
+
+def _whole_numbers(volume: Volume) -> NDArray[Any]:
+    """Values as whole numbers of native type."""
+    given = volume.values
+    scaled = (volume.slope, volume.offset) != (1.0, 0.0)
+    if given.dtype.kind in "iu" and not scaled:
+        return given.astype(given.dtype.newbyteorder("="), copy=False)
+    with np.errstate(all="ignore"):
+        real = given * np.float64(volume.slope) + volume.offset if scaled else given
+        nearest = np.rint(real)
+        wrong = ~(np.abs(real - nearest) <= _WHOLE)
+        if wrong.any():
+            raise FileError(f"labels: must be whole numbers, got {real[wrong][0]:.6g}")
+        return nearest.clip(-_LABEL_MAX, _LABEL_MAX).astype(np.int64)

@@ -1,0 +1,1 @@
+"""Names of the labels that well-known tools write, as YAML files."""
