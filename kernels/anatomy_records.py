@@ -1,7 +1,7 @@
 """Columns of the tables of anatomical scenes, and their limits; CUDA gets both as ``#define``s.
 
-An object is a structure: object n of a volume is structure n of the recipe. Its shape is that of one
-subject, as a grid of signed distances (int16, 1/16 source voxel, negative inside). A *source voxel*
+An object is a structure: object n of a volume is structure n of the recipe. Its shape is that of
+one subject, as a grid of signed distances (int16, 1/16 source voxel, negative inside). A *source voxel*
 is one of the grid, a *voxel* one of the volume. Triples are in the order z, y, x. The *body* is the
 box around all that is labelled; positions in it are in 1/65536 of its sides. Energies are in 1/4096
 of the temperature.

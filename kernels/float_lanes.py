@@ -325,24 +325,40 @@ def gathered(typing_context, array, start, offset):
 
 
 @intrinsic
-def gathered_pairs(typing_context, array, start, offset):
-    """Elements ``start + offset`` and the one after it of int16, for each lane as one int32.
+def gathered_pairs(typing_context, array, start, row, layer, offset):
+    """Elements ``offset`` of int16 and the one after it, for each lane as one int32.
 
-    The first is the low half. ``array`` is a pointer or an array of one axis.
+    From each of the four places ``start``, ``start + row``, ``start + layer`` and ``start + layer +
+    row`` on. The first element is the low half.
+
+    Args:
+        typing_context: Numba's.
+        array: a pointer or an array of one axis.
+        start: int64, as ``row`` and ``layer``.
+        row: see ``start``.
+        layer: see ``start``.
+        offset: INTS, not negative.
     """
 
     def codegen(context, builder, signature, arguments):
         data = _data(context, builder, signature.args[0], arguments[0])
-        first = builder.gep(data, [arguments[1]])
-        lanes = ir.Constant(INTS.vector, ir.Undefined)
+        start, row, layer, offset = arguments[1:]
+        near = builder.gep(data, [start])
+        far = builder.gep(near, [layer])
+        rows = [near, builder.gep(near, [row]), far, builder.gep(far, [row])]
+        # Lane by lane, so that a lane's offset need not be kept.
+        lanes = [ir.Constant(INTS.vector, ir.Undefined)] * len(rows)
         for lane in range(WIDTH):
             place = ir.Constant(_I32, lane)
-            at = builder.gep(first, [builder.extract_element(arguments[2], place)])
-            pair = builder.load(builder.bitcast(at, _I32.as_pointer()), align=2)
-            lanes = builder.insert_element(lanes, pair, place)
-        return lanes
+            at = builder.zext(builder.extract_element(offset, place), ir.IntType(64))
+            for i, first in enumerate(rows):
+                address = builder.bitcast(builder.gep(first, [at]), _I32.as_pointer())
+                pair = builder.load(address, align=2)
+                lanes[i] = builder.insert_element(lanes[i], pair, place)
+        return context.make_tuple(builder, signature.return_type, lanes)
 
-    return INTS(array, types.int64, INTS), codegen
+    four = types.UniTuple(INTS, 4)
+    return four(array, types.int64, types.int64, types.int64, INTS), codegen
 
 
 _I16 = ir.IntType(16)

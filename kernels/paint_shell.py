@@ -2,8 +2,8 @@
 
 A word of bits is painted where it lands in its row, 64 voxels at a time: what lies beyond the row
 is written as it was, and only the volume's end has to be spared. The image is the largest value of
-all shells at a voxel. Its values are bit patterns of numbers that are not negative, which compare as
-unsigned integers do, whatever the type.
+all shells at a voxel. Its values are bit patterns of numbers that are not negative, which compare
+as unsigned integers do, whatever the type.
 """
 
 import numpy as np
@@ -57,9 +57,7 @@ def _painted(merge):
 
 _cover = _painted(lambda builder, old, value: value)
 _raise = _painted(
-    lambda builder, old, value: builder.select(
-        builder.icmp_unsigned("<", old, value), value, old
-    )
+    lambda builder, old, value: builder.select(builder.icmp_unsigned("<", old, value), value, old)
 )
 
 

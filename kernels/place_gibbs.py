@@ -1,15 +1,16 @@
 """Placement by energies: one integer-only source for the CPU and for CUDA.
 
 Structures are placed in a given order. Each has ``tries`` proposals, already drawn from where the
-structure is usually found; the one with the largest ``noise - energy`` is taken (noise is Gumbel's, so
-that proposals are chosen with probability proportional to exp(-energy)). The energy is the sum of
-``TERMS`` over the pairs with what is placed already. If all proposals are forbidden, as many more of
-wider spread are tried, and then the structure is dropped. Sweeps (Metropolis) follow: each structure in
-turn may move to one more proposal, given all others.
+structure is usually found; that with the largest ``noise - energy`` is taken (the noise is
+Gumbel's, so that a proposal is chosen with probability proportional to exp(-energy)). The energy is
+the sum of ``TERMS`` over the pairs with what is placed already. If all proposals are forbidden, as
+many more of wider spread are tried, and then the structure is dropped. Sweeps follow: each
+structure in turn may move to one more proposal, given all others (Metropolis).
 
-To add a term, write a function of a pair's row and a ``Contact`` that returns an energy, and add its
-name to the line of ``TERMS`` that measures what it needs. What is cheap is measured first, and a
-proposal that can no longer win is measured no further; that changes no outcome.
+To add a term, write a function of a pair's row and a ``Contact`` that returns an energy, and add
+its name to the line of ``TERMS`` that measures what it needs. It is not decorated; what it calls,
+such as ``squared``, is. What is cheap is measured first, and a proposal that can no longer win is
+measured no further; that changes no outcome.
 
 A block of threads places one volume. It is split into groups of ``lanes`` threads, each of which
 examines one proposal; all groups walk through the same loops in step. The CPU is a block of one
@@ -64,7 +65,7 @@ _EMPTY, _UNSEEN = int(Fate.EMPTY), int(Fate.UNSEEN)
 class Contact(NamedTuple):
     """How object i lies to object j, of which i comes later in the order of placement; int64.
 
-    Terms of places see the first three fields alone, those of masks the first six; the others are 0.
+    Terms of places see the first three fields alone, those of masks the first six; others are 0.
 
     Attributes:
         z, y, x: position of i's centre voxel less that of j's, 1/65536 of the body.
@@ -104,24 +105,22 @@ def squared(weight, part, whole):
 
 
 @simulated
-def _out_of_order(pair, axis, offset):
-    if pair[_SIGN + axis] == 0:
+def _out_of_order(sign, margin, offset, weight):
+    if sign == 0:
         return np.int64(0)
-    short = pair[_MARGIN + axis] - np.int64(pair[_SIGN + axis]) * offset
-    return squared(pair[_ORDER], 100 * short, np.int64(3 * BODY_UNIT))
+    return squared(weight, 100 * (margin - np.int64(sign) * offset), np.int64(3 * BODY_UNIT))
 
 
-@simulated
 def order_broken(pair, contact):
     """i is not by the margin on its side of j; the unit is 3 % of the body."""
+    weight = pair[_ORDER]
     return (
-        _out_of_order(pair, 0, contact.z)
-        + _out_of_order(pair, 1, contact.y)
-        + _out_of_order(pair, 2, contact.x)
+        _out_of_order(pair[_SIGN], pair[_MARGIN], contact.z, weight)
+        + _out_of_order(pair[_SIGN + 1], pair[_MARGIN + 1], contact.y, weight)
+        + _out_of_order(pair[_SIGN + 2], pair[_MARGIN + 2], contact.x, weight)
     )
 
 
-@simulated
 def overlapping(pair, contact):
     """Voxels in both; the unit is 5 % of the smaller one, more than LIMIT is forbidden."""
     whole = _lesser(contact.visible, contact.visible_other)
@@ -132,7 +131,6 @@ def overlapping(pair, contact):
     return squared(pair[_OVERLAP], 20 * contact.shared, whole)
 
 
-@simulated
 def sticking_out(pair, contact):
     """Voxels of i that are not inside j; the unit is 10 %, a share inside < WITHIN is forbidden."""
     if contact.visible == 0:
@@ -142,7 +140,6 @@ def sticking_out(pair, contact):
     return squared(pair[_INSIDE], 10 * (contact.visible - contact.shared), contact.visible)
 
 
-@simulated
 def ill_spaced(pair, contact):
     """Surfaces nearer than NEAREST or farther than FARTHEST; the unit is 5 mm."""
     energy = squared(pair[_GAP], pair[_NEAREST] - contact.gap, np.int64(5 * 16))
@@ -158,18 +155,17 @@ TERMS = {
 }
 
 
-@simulated
 def _nothing(pair, contact):
     return np.int64(0)
 
 
-def _sum_of(terms: tuple[Any, ...]) -> Any:
+def _sum_of(jit: Any, terms: tuple[Any, ...]) -> Any:
     """One function that adds up the energies of several."""
     if len(terms) < 2:
-        return terms[0] if terms else _nothing
-    first, rest = terms[0], _sum_of(terms[1:])
+        return jit(terms[0] if terms else _nothing)
+    first, rest = jit(terms[0]), _sum_of(jit, terms[1:])
 
-    @simulated
+    @jit
     def total(pair, contact):
         return first(pair, contact) + rest(pair, contact)
 
@@ -189,9 +185,7 @@ class Scene(NamedTuple):
     rows: Any
     shapes: Any
     distances: Any
-    depth: int
-    height: int
-    width: int
+    volume: Any
     visible: Any
     chosen: Any
     energies: Any
@@ -209,54 +203,6 @@ class Team(NamedTuple):
     shared: Any
 
 
-@simulated
-def _nearest(pose, axis, z, y, x, side):
-    """A point's nearest sample along an axis of a grid.
-
-    Args:
-        pose: of the grid's object.
-        z, y, x: from its centre voxel, 1/16 voxel.
-        side: samples along the axis.
-
-    Returns:
-        The sample, and how far beyond the grid the point lies, 2^-20 source voxel.
-    """
-    row = _MATRIX + 3 * axis
-    at = (
-        (np.int64(pose[_CENTRE + axis]) << 8)
-        + np.int64(pose[row]) * z
-        + np.int64(pose[row + 1]) * y
-        + np.int64(pose[row + 2]) * x
-    )
-    last = side - 1
-    sample = _greater(_lesser((at + (1 << 19)) >> 20, last), np.int64(0))
-    return sample, _greater(_greater(-at, at - (last << 20)), np.int64(0))
-
-
-@simulated
-def _later_first(n, k, m, other, later):
-    """Objects and proposals n, k and m, other; n first if it is ``later`` in the order than m."""
-    return (n, k, m, other) if later else (m, other, n, k)
-
-
-@simulated
-def _contact(scene, i, ki, j, kj, shared, visible, visible_other, gap):
-    """The contact of object i at its ki-th proposal with j at its kj-th."""
-    one, two = scene.proposals[i, ki], scene.proposals[j, kj]
-    return Contact(
-        np.int64(one[_BODY]) - two[_BODY],
-        np.int64(one[_BODY + 1]) - two[_BODY + 1],
-        np.int64(one[_BODY + 2]) - two[_BODY + 2],
-        shared, visible, visible_other, gap,
-    )  # fmt: skip
-
-
-@simulated
-def _begin(scene, n, k, axis):
-    """First voxel of object n's box at its k-th proposal."""
-    return np.int64(scene.proposals[n, k, _PLACE + axis]) + scene.poses[n, _BOX + axis]
-
-
 def build(
     jit: Any, jit_inlined: Any, count_bits: Any, synchronize: Any,
     group_sum: Any, group_least: Any, block_most: Any, block_least: Any,
@@ -271,95 +217,191 @@ def build(
             threads of the block together.
         block_most, block_least: the same over the block.
     """
-    place_terms = _sum_of(TERMS["places"])
-    mask_terms = _sum_of(TERMS["masks"])
-    surface_terms = _sum_of(TERMS["surfaces"])
+    place_terms = _sum_of(jit, TERMS["places"])
+    mask_terms = _sum_of(jit, TERMS["masks"])
+    surface_terms = _sum_of(jit, TERMS["surfaces"])
 
     @jit
-    def voxels_in_view(scene, n, k, team):
-        """This lane's share of the voxels of object n that are within the volume."""
-        pose = scene.poses[n]
-        z, y, x = _begin(scene, n, k, 0), _begin(scene, n, k, 1), _begin(scene, n, k, 2)
-        height, width = pose[_HEIGHT], pose[_WIDTH]
-        z0, z1 = _greater(-z, np.int64(0)), _lesser(pose[_DEPTH], scene.depth - z)
-        y0, y1 = _greater(-y, np.int64(0)), _lesser(height, scene.height - y)
-        x0, x1 = _greater(-x, np.int64(0)), _lesser(width, scene.width - x)
-        words, total = (np.int64(width) + 63) >> 6, np.int64(0)
+    def first_voxel(pose, proposal):
+        """(z, y, x) of a box's first voxel."""
+        return (
+            np.int64(proposal[_PLACE]) + pose[_BOX],
+            np.int64(proposal[_PLACE + 1]) + pose[_BOX + 1],
+            np.int64(proposal[_PLACE + 2]) + pose[_BOX + 2],
+        )
+
+    @jit
+    def common(first, side, other, other_side, whole):
+        """First and last + 1 voxel along an axis of what two boxes share within the volume."""
+        start = _greater(_greater(first, other), np.int64(0))
+        return start, _lesser(_lesser(first + side, other + other_side), whole)
+
+    @jit
+    def bits_between(first, start, stop):
+        """Bits of the word that begins at voxel ``first`` for voxels start ... stop - 1."""
+        low, high = start - first, stop - 1 - first
+        return span(_greater(low, np.int64(0)), _lesser(high, np.int64(63)))
+
+    @jit
+    def voxels_in_view(rows, pose, proposal, volume, team):
+        """This lane's share of the voxels of an object that are within the volume."""
+        z, y, x = first_voxel(pose, proposal)
+        height, width = np.int64(pose[_HEIGHT]), np.int64(pose[_WIDTH])
+        z0, z1 = common(z, np.int64(pose[_DEPTH]), z, np.int64(pose[_DEPTH]), volume[0])
+        y0, y1 = common(y, height, y, height, volume[1])
+        x0, x1 = common(x, width, x, width, volume[2])
+        words, total = (width + 63) >> 6, np.int64(0)
         if z0 >= z1 or y0 >= y1 or x0 >= x1:
             return total
-        for word in range(x0 >> 6, ((x1 - 1) >> 6) + 1):
-            first = word << 6
-            bits = span(_greater(x0 - first, np.int64(0)), _lesser(x1 - 1 - first, np.int64(63)))
-            for slice in range(z0, z1):
-                at = scene.row_offsets[n] + (slice * words + word) * height
-                rows = scene.rows[at + y0 : at + y1]
-                for row in range(team.lane, len(rows), team.lanes):
-                    total += count_bits(rows[row] & bits)
+        for word in range((x0 - x) >> 6, ((x1 - 1 - x) >> 6) + 1):
+            bits = bits_between(x + (word << 6), x0, x1)
+            for k in range(z0 - z, z1 - z):
+                at = (k * words + word) * height - y
+                own = rows[at + y0 : at + y1]
+                for row in range(team.lane, y1 - y0, team.lanes):
+                    total += count_bits(own[row] & bits)
         return total
 
     @jit_inlined
-    def voxels_shared(scene, i, ki, j, kj, enough, team):
-        """This lane's share of the voxels inside both and within the volume.
+    def voxels_shared(rows_i, one, place_i, rows_j, two, place_j, volume, enough, team):
+        """This lane's share of the voxels inside both objects and within the volume.
 
-        Ends as soon as there are more than ``enough``.
+        Counting ends as soon as there are more than ``enough``.
         """
-        zi, yi, xi = _begin(scene, i, ki, 0), _begin(scene, i, ki, 1), _begin(scene, i, ki, 2)
-        zj, yj, xj = _begin(scene, j, kj, 0), _begin(scene, j, kj, 1), _begin(scene, j, kj, 2)
-        one, two = scene.poses[i], scene.poses[j]
-        z0 = _greater(_greater(zi, zj), np.int64(0))
-        y0 = _greater(_greater(yi, yj), np.int64(0))
-        x0 = _greater(_greater(xi, xj), np.int64(0))
-        z1 = _lesser(_lesser(zi + one[_DEPTH], zj + two[_DEPTH]), scene.depth)
-        y1 = _lesser(_lesser(yi + one[_HEIGHT], yj + two[_HEIGHT]), scene.height)
-        x1 = _lesser(_lesser(xi + one[_WIDTH], xj + two[_WIDTH]), scene.width)
-        total = np.int64(0)
-        if z0 >= z1 or y0 >= y1 or x0 >= x1:
-            return total
-        words_i, words_j = (np.int64(one[_WIDTH]) + 63) >> 6, (np.int64(two[_WIDTH]) + 63) >> 6
-        for word in range((x0 - xj) >> 6, ((x1 - 1 - xj) >> 6) + 1):
-            # The word's first voxel; i's words there, of which one may be outside of its box:
-            # then it is any other, and ``bits`` leaves it out.
+        zi, yi, xi = first_voxel(one, place_i)
+        zj, yj, xj = first_voxel(two, place_j)
+        height_i, width_i = np.int64(one[_HEIGHT]), np.int64(one[_WIDTH])
+        height_j, width_j = np.int64(two[_HEIGHT]), np.int64(two[_WIDTH])
+        z0, z1 = common(zi, np.int64(one[_DEPTH]), zj, np.int64(two[_DEPTH]), volume[0])
+        y0, y1 = common(yi, height_i, yj, height_j, volume[1])
+        x0, x1 = common(xi, width_i, xj, width_j, volume[2])
+        words_i, words_j, total = (width_i + 63) >> 6, (width_j + 63) >> 6, np.int64(0)
+        first_word = (x0 - xj) >> 6
+        stop_word = ((x1 - 1 - xj) >> 6) + 1
+        if z0 >= z1 or y0 >= y1:
+            stop_word = first_word
+        for word in range(first_word, stop_word):
             first = xj + (word << 6)
-            bits = span(_greater(x0 - first, np.int64(0)), _lesser(x1 - 1 - first, np.int64(63)))
-            shift, near = (first - xi) & 63, (first - xi) >> 6
+            bits, shift = bits_between(first, x0, x1), (first - xi) & 63
+            # i's two words there. One may be outside of the box: any other does, as ``bits`` leaves
+            # it out.
+            near = (first - xi) >> 6
             far = _lesser(near + 1, words_i - 1)
             near = _greater(near, np.int64(0))
             for z in range(z0, z1):
-                at = scene.row_offsets[i] + (z - zi) * words_i * one[_HEIGHT] + y0 - yi
-                low = scene.rows[at + near * one[_HEIGHT] :]
-                high = scene.rows[at + far * one[_HEIGHT] :]
-                at = scene.row_offsets[j] + ((z - zj) * words_j + word) * two[_HEIGHT] + y0 - yj
-                others = scene.rows[at:]
+                at = (z - zi) * words_i
+                low = rows_i[(at + near) * height_i + y0 - yi :]
+                high = rows_i[(at + far) * height_i + y0 - yi :]
+                others = rows_j[((z - zj) * words_j + word) * height_j + y0 - yj :]
                 for row in range(team.lane, y1 - y0, team.lanes):
-                    mine = shifted_pair(low[row], high[row], shift)
-                    total += count_bits(mine & others[row] & bits)
+                    own = shifted_pair(low[row], high[row], shift)
+                    total += count_bits(own & others[row] & bits)
                 if total > enough:
-                    return total
+                    break
         return total
 
+    @jit
+    def nearest(at, side):
+        """The sample nearest to ``at`` (2^-20 source voxel), and how far ``at`` is off the grid."""
+        last = side - np.int64(1)
+        sample = _greater(_lesser((at + (1 << 19)) >> 20, last), np.int64(0))
+        return sample, _greater(_greater(-at, at - (last << 20)), np.int64(0))
+
     @jit_inlined
-    def least_distance(scene, i, ki, j, kj, team):
-        """Least distance from this lane's points of i's surface to j's, 1/16 source voxel of j."""
-        there = scene.proposals[i, ki]
-        here, pose = scene.proposals[j, kj], scene.poses[j]
-        shape = scene.shapes[pose[_SHAPE]]
+    def least_distance(points, place_i, two, place_j, shape, distances, team):
+        """From this lane's points of i's surface to that of j, 1/16 source voxel of j."""
         depth, height, width = (
-            np.int64(shape[_GRID_DEPTH]), np.int64(shape[_GRID_HEIGHT]), np.int64(shape[_GRID_WIDTH])
-        )  # fmt: skip
-        dz = (np.int64(there[_PLACE]) - here[_PLACE]) << 4
-        dy = (np.int64(there[_PLACE + 1]) - here[_PLACE + 1]) << 4
-        dx = (np.int64(there[_PLACE + 2]) - here[_PLACE + 2]) << 4
+            np.int64(shape[_GRID_DEPTH]),
+            np.int64(shape[_GRID_HEIGHT]),
+            np.int64(shape[_GRID_WIDTH]),
+        )
+        dz = (np.int64(place_i[_PLACE]) - place_j[_PLACE]) << 4
+        dy = (np.int64(place_i[_PLACE + 1]) - place_j[_PLACE + 1]) << 4
+        dx = (np.int64(place_i[_PLACE + 2]) - place_j[_PLACE + 2]) << 4
         least = np.int64(_FAR)
         for p in range(team.lane, BANK_POINTS, team.lanes):
-            point = scene.points[i, p]
-            z, y, x = dz + point[0], dy + point[1], dx + point[2]  # 1/16 voxel
-            w, beyond_w = _nearest(pose, 0, z, y, x, depth)
-            v, beyond_v = _nearest(pose, 1, z, y, x, height)
-            u, beyond_u = _nearest(pose, 2, z, y, x, width)
+            z, y, x = dz + points[p, 0], dy + points[p, 1], dx + points[p, 2]  # 1/16 voxel
+            at = two[_MATRIX] * z + two[_MATRIX + 1] * y + two[_MATRIX + 2] * x
+            w, beyond_w = nearest(at + (np.int64(two[_CENTRE]) << 8), depth)
+            at = two[_MATRIX + 3] * z + two[_MATRIX + 4] * y + two[_MATRIX + 5] * x
+            v, beyond_v = nearest(at + (np.int64(two[_CENTRE + 1]) << 8), height)
+            at = two[_MATRIX + 6] * z + two[_MATRIX + 7] * y + two[_MATRIX + 8] * x
+            u, beyond_u = nearest(at + (np.int64(two[_CENTRE + 2]) << 8), width)
             beyond = _greater(_greater(beyond_w, beyond_v), beyond_u)
-            at = shape[_GRID] + (w * height + v) * width + u
-            least = _lesser(least, scene.distances[at] + (beyond >> 16))
+            distance = distances[shape[_GRID] + (w * height + v) * width + u]
+            least = _lesser(least, distance + (beyond >> 16))
         return least
+
+    @jit
+    def contact_of(place_i, place_j, shared, visible, visible_other, gap):
+        return Contact(
+            np.int64(place_i[_BODY]) - place_j[_BODY],
+            np.int64(place_i[_BODY + 1]) - place_j[_BODY + 1],
+            np.int64(place_i[_BODY + 2]) - place_j[_BODY + 2],
+            shared,
+            visible,
+            visible_other,
+            gap,
+        )
+
+    @jit
+    def pair_energy(scene, i, ki, j, kj, own, seen, energy, most, team):
+        """Add what masks and surfaces of objects i and j say to ``energy``.
+
+        Args:
+            own: 0: i is the object that is being placed, 1: j is.
+            seen: its voxels within the volume, -1: not measured yet.
+            most: once the energy is above, nothing more is measured.
+
+        Returns:
+            The energy, and ``seen``.
+        """
+        none, pair, place_i, place_j = (
+            np.int64(0), scene.pairs[i, j], scene.proposals[i, ki], scene.proposals[j, kj]
+        )  # fmt: skip
+        one, two = scene.poses[i], scene.poses[j]
+        rows_i, rows_j = scene.rows[scene.row_offsets[i] :], scene.rows[scene.row_offsets[j] :]
+        # More than ``enough`` is forbidden, however much of the object is visible.
+        at_most = scene.counts[j] if own else scene.counts[i]
+        others = scene.visible[i] if own else scene.visible[j]
+        enough = pair[_LIMIT] * _lesser(np.int64(at_most), np.int64(others)) // RATIO_ONE
+        part = none
+        if energy <= most:
+            part = voxels_shared(
+                rows_i, one, place_i, rows_j, two, place_j, scene.volume, enough, team
+            )
+        shared = group_sum(team, part)
+        asked = shared > 0 or pair[_WITHIN] > 0 or pair[_INSIDE] > 0
+        look, part = energy <= most and asked and seen < 0 and shared <= enough, none
+        if look:
+            part = voxels_in_view(
+                rows_j if own else rows_i, two if own else one, place_j if own else place_i,
+                scene.volume, team,
+            )  # fmt: skip
+        part = group_sum(team, part)
+        seen = part if look else seen
+        visible, visible_other = none, none
+        if asked:
+            visible = seen if shared <= enough else np.int64(at_most)
+            visible_other = np.int64(others)
+        if own:
+            visible, visible_other = visible_other, visible
+        if energy <= most:
+            contact = contact_of(place_i, place_j, shared, visible, visible_other, none)
+            energy += mask_terms(pair, contact)
+        gap = none
+        if pair[_GAP] != 0:
+            part = np.int64(_FAR)
+            if energy <= most:
+                shape = scene.shapes[two[_SHAPE]]
+                part = least_distance(
+                    scene.points[i], place_i, two, place_j, shape, scene.distances, team
+                )
+            gap = _greater((group_least(team, part) * two[_LENGTH]) >> 12, none)
+        if energy <= most:
+            contact = contact_of(place_i, place_j, shared, visible, visible_other, gap)
+            energy += surface_terms(pair, contact)
+        return energy, seen
 
     @jit_inlined
     def energy_of(scene, n, k, rank, most, team):
@@ -370,90 +412,83 @@ def build(
             most: once the energy is above, nothing more is added.
         """
         none, energy, seen = np.int64(0), np.int64(0), np.int64(-1)
-        for other in range(scene.order.shape[0]):
-            m = scene.order[other]
-            if other != rank and scene.chosen[m] >= 0:
-                i, ki, j, kj = _later_first(n, k, m, scene.chosen[m], rank > other)
-                contact = _contact(scene, i, ki, j, kj, none, none, none, none)
-                energy += place_terms(scene.pairs[i, j], contact)
-        for other in range(scene.order.shape[0]):
-            m = scene.order[other]
-            if other == rank or scene.chosen[m] < 0:
-                continue
-            i, ki, j, kj = _later_first(n, k, m, scene.chosen[m], rank > other)
-            pair = scene.pairs[i, j]
-
-            # More than this is forbidden, however much of n is visible.
-            whole = np.int64(_lesser(scene.counts[n], scene.visible[m]))
-            enough = pair[_LIMIT] * whole // RATIO_ONE
-            part = none
-            if energy <= most:
-                part = voxels_shared(scene, i, ki, j, kj, enough, team)
-            shared = group_sum(team, part)
-            asked = shared > 0 or pair[_WITHIN] > 0 or pair[_INSIDE] > 0
-            look, part = energy <= most and asked and seen < 0 and shared <= enough, none
-            if look:
-                part = voxels_in_view(scene, n, k, team)
-            part = group_sum(team, part)
-            seen = part if look else seen
-            own, others = none, none
-            if asked:
-                own = seen if shared <= enough else np.int64(scene.counts[n])
-                others = np.int64(scene.visible[m])
-            visible, visible_other = (own, others) if rank > other else (others, own)
-            if energy <= most:
-                contact = _contact(scene, i, ki, j, kj, shared, visible, visible_other, none)
-                energy += mask_terms(pair, contact)
-
-            gap = none
-            if pair[_GAP] != 0:
-                part = np.int64(_FAR)
-                if energy <= most:
-                    part = least_distance(scene, i, ki, j, kj, team)
-                gap = group_least(team, part) * scene.poses[j, _LENGTH] >> 12
-                gap = _greater(gap, none)
-            if energy <= most:
-                contact = _contact(scene, i, ki, j, kj, shared, visible, visible_other, gap)
-                energy += surface_terms(pair, contact)
+        objects = scene.order.shape[0]
+        for measured in range(2):
+            for other in range(objects):
+                m = scene.order[other]
+                if other == rank or scene.chosen[m] < 0:
+                    continue
+                if team.lanes == 1 and energy > most:
+                    break
+                i, ki, j, kj, own = n, k, m, scene.chosen[m], 0
+                if rank < other:
+                    i, ki, j, kj, own = m, scene.chosen[m], n, k, 1
+                if measured:
+                    energy, seen = pair_energy(scene, i, ki, j, kj, own, seen, energy, most, team)
+                else:
+                    contact = contact_of(
+                        scene.proposals[i, ki], scene.proposals[j, kj], none, none, none, none
+                    )
+                    energy += place_terms(scene.pairs[i, j], contact)
         return _lesser(energy, np.int64(FORBIDDEN))
+
+    @jit
+    def noise_of(proposals, tries, c):
+        """Noise of candidate c; that after the ``tries`` proposals is the present place."""
+        return np.int64(proposals[c, _NOISE]) if c < tries else np.int64(0)
+
+    @jit
+    def louder(proposals, tries, candidates, c):
+        """The candidate after c by falling noise, then by number; -1: before the first."""
+        last = noise_of(proposals, tries, c) if c >= 0 else np.int64(_FAR)
+        found, loudest = candidates, np.int64(_LEAST)
+        for other in range(candidates):
+            noise = noise_of(proposals, tries, other)
+            if loudest < noise and (noise < last or (noise == last and other > c)):
+                found, loudest = other, noise
+        return found
 
     @jit_inlined
     def best_of(scene, n, rank, first, tries, full, team):
-        """The proposal that wins, or -1 where all are forbidden.
+        """The proposal that wins, or -1 where all are forbidden; of equals, the first.
 
-        Candidates are ``tries`` proposals from ``first`` on, and object n's present place if it has
-        one, without noise: with one proposal that is Metropolis' rule.
+        Candidates are ``tries`` proposals from ``first`` on, then object n's present place if it
+        has one, without noise: with one proposal that is Metropolis' rule. Those of most noise come
+        first, as the others then seldom need to be measured.
         """
-        best, winner = np.int64(_LEAST), np.int64(-1)
-        present = np.int64(scene.chosen[n])
-        candidates = tries if present < 0 else tries + 1
+        present, proposals = np.int64(scene.chosen[n]), scene.proposals[n, first:]
+        candidates = np.int64(tries) if present < 0 else np.int64(tries + 1)
+        best, winner, c = np.int64(_LEAST), candidates, np.int64(-1)
         for start in range(0, candidates, team.groups):
-            c, k, noise, most = start + team.group, present, np.int64(0), np.int64(-1)
-            if c < tries:
-                k = first + c
-                noise = np.int64(scene.proposals[n, k, _NOISE])
+            for _ in range(team.groups if start else team.group + 1):
+                if c < candidates:
+                    c = louder(proposals, tries, candidates, c)
+            noise, most, k = np.int64(0), np.int64(-1), np.int64(first)
             if c < candidates:
-                most = np.int64(FORBIDDEN - 1)
+                noise, most = noise_of(proposals, tries, c), np.int64(FORBIDDEN - 1)
+                k = first + c if c < tries else present
                 if not full:  # what has more energy cannot win
-                    most = _lesser(most, noise - best - 1)
-            k = _greater(k, np.int64(0))
+                    most = _lesser(most, noise - best - (1 if c > winner else 0))
             energy = energy_of(scene, n, k, rank, most, team)
             if full and c < tries and team.lane == 0:
                 scene.energies[n, k] = energy
             value = noise - energy if energy <= most else np.int64(_LEAST)
             round_best = block_most(team, value)
-            if round_best > best:
-                best = round_best
-                c = block_least(team, c if value == best else np.int64(_FAR))
-                winner = first + c if c < tries else present
-        return winner
+            round_winner = block_least(team, c if value == round_best else candidates)
+            if round_best > best or (round_best == best and round_winner < winner):
+                best, winner = round_best, round_winner
+        if best == _LEAST:
+            return np.int64(-1)
+        return first + winner if winner < tries else present
 
     @jit_inlined
     def settle(scene, n, rank, first, tries, full, team):
         """Put object n where the winner of ``best_of`` is, if there is one."""
         k = best_of(scene, n, rank, first, tries, full, team)
         if k >= 0:
-            visible = group_sum(team, voxels_in_view(scene, n, k, team))
+            rows = scene.rows[scene.row_offsets[n] :]
+            part = voxels_in_view(rows, scene.poses[n], scene.proposals[n, k], scene.volume, team)
+            visible = group_sum(team, part)
             synchronize()
             if team.thread == 0:
                 scene.chosen[n], scene.visible[n] = k, visible
@@ -551,7 +586,7 @@ def place_gibbs(
     """
     scene = Scene(
         order, pairs, poses, counts, points, proposals, row_offsets, rows, shapes, distances,
-        np.int64(shape[0]), np.int64(shape[1]), np.int64(shape[2]), visible, chosen, energies,
+        shape, visible, chosen, energies,
     )  # fmt: skip
     team = Team(0, 1, 0, 1, 0, 1, energies[0])
     _place_volume(scene, ranks, tries, sweeps, full, placed, team)

@@ -79,11 +79,9 @@ def place_gibbs(
     threads = np.int64(cuda.blockDim.x)
     scene = Scene(
         order, pairs, poses[b], counts[b], points[b], proposals[b], row_offsets, rows[b], shapes,
-        distances, np.int64(depth), np.int64(height), np.int64(width), visible[b], chosen[b],
+        distances, (np.int64(depth), np.int64(height), np.int64(width)), visible[b], chosen[b],
         energies[b],
     )  # fmt: skip
     lanes = np.int64(LANES)
-    team = Team(
-        thread, threads, thread // lanes, threads // lanes, thread % lanes, lanes, shared
-    )
+    team = Team(thread, threads, thread // lanes, threads // lanes, thread % lanes, lanes, shared)
     _place_volume(scene, ranks, tries, sweeps, full, placed[b], team)

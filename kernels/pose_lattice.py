@@ -1,9 +1,9 @@
 """Source positions at the corners of tiles, displacement included. Twin of ``pose_lattice.cu``.
 
 The displacement is a cubic B-spline of the control points, which span an object's box: corner t of
-n tiles lies at 3 t / n segments. It is taken along z, then y, then x, with whole weights that add up
-to 4096, and rounded to the unit of the control points after each. Control points must be below 2^19,
-which is 128 source voxels, and a matrix times the width of a box below 2^31.
+n tiles lies at 3 t / n segments. It is taken along z, then y, then x, with whole weights that add
+up to 4096, and rounded to the unit of the control points after each. Control points must be below
+2^19, which is 128 source voxels, and a matrix times the width of a box below 2^31.
 """
 
 import numpy as np
@@ -55,7 +55,7 @@ def lay_weights(tiles, weights, stride):
 
 @device
 def blended_lanes(source, at, step, weights, stride):
-    """Sixteen sums of what lies ``step`` apart, each times its weight, which are ``stride`` apart."""
+    """Sums of sixteen lanes that lie ``step`` apart, times weights that are ``stride`` apart."""
     total = splat(_HALF)
     for k in range(CONTROLS):
         total = total + load(source, at + k * step) * weights[k * stride]

@@ -126,12 +126,13 @@ __device__ __forceinline__ Word row_bits(bool near, bool far, int lane, int tile
 struct Grid {
     const Sample* samples;
     int height, width, last_z, last_y, last_x;
-
-    __device__ __forceinline__ int distance(int z, int y, int x) const
-    {
-        return source_distance(samples, height, width, last_z, last_y, last_x, z, y, x);
-    }
 };
+
+__device__ __forceinline__ int distance_in(const Grid& grid, int z, int y, int x)
+{
+    return source_distance(grid.samples, grid.height, grid.width, grid.last_z, grid.last_y, grid.last_x,
+                           z, y, x);
+}
 
 __device__ __forceinline__ Grid grid_of(const int* shape, const Sample* distances)
 {
@@ -142,11 +143,11 @@ __device__ __forceinline__ Grid grid_of(const int* shape, const Sample* distance
 
 __device__ __forceinline__ int voxel_distance(const Grid& grid, const Tile& tile, int z, int y, int x)
 {
-    return grid.distance(position(tile.z, z, y, x), position(tile.y, z, y, x),
-                         position(tile.x, z, y, x));
+    return distance_in(grid, position(tile.z, z, y, x), position(tile.y, z, y, x),
+                       position(tile.x, z, y, x));
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) rasterize_bank(
+extern "C" __global__ void __launch_bounds__(THREADS, 4) rasterize_bank(
     const int* __restrict__ poses,            // (B, N, POSE_SIZE)
     const int* __restrict__ shapes,           // (rows, BANK_SHAPE_SIZE)
     const Sample* __restrict__ distances,     // all grids
@@ -199,7 +200,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) rasterize_bank(
         const int* at = own + (Int)z * layer + y * row + PER_WORD * word + number;
         const Tile mine = {coefficients_at(at, row, layer), coefficients_at(at + component, row, layer),
                            coefficients_at(at + 2 * component, row, layer)};
-        const int d = grid.distance(middle(mine.z), middle(mine.y), middle(mine.x)) >> 11;
+        const int d = distance_in(grid, middle(mine.z), middle(mine.y), middle(mine.x)) >> 11;
         const int reach = tile_reach(mine);
         const bool real = lane < PER_WORD && lane < left, full = beyond(inner - d, per_slope, reach);
         const unsigned int inside = __ballot_sync(ALL, real && full);

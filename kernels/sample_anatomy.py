@@ -27,7 +27,7 @@ from .anatomy_records import (
     Proposal,
 )
 from .bits import larger, quotient, smaller
-from .float_lanes import floor_of, fused, least, magnitude, root, whole
+from .float_lanes import floor_of, fused, least, magnitude, pointer, root, whole
 from .jit import device, kernel
 from .philox import bounded, random_words
 from .quantiles import QUANTILE_ONE, gumbel, negative_log, normal
@@ -63,7 +63,7 @@ _PLACE, _PLACE_BODY = int(Proposal.PLACE), int(Proposal.BODY)
 _NOISE = int(Proposal.NOISE)
 _PLACED, _ABSENT = int(Fate.PLACED), int(Fate.ABSENT)
 
-_THREE, _THIRD = np.float32(3), np.float32(1 / 3)
+_THIRD = np.float32(1 / 3)
 _CLIP = np.float32(3)  # of normal numbers that shape a structure
 _LOG2_E = np.float32(1.442695)
 _PER_QUANTILE = np.float32(1 / QUANTILE_ONE)
@@ -106,19 +106,30 @@ def cube_root(x):
 
 
 @device
+def _clear(values, count):
+    """Zeros, from a pointer on."""
+    for i in range(count):
+        values[i] = 0
+
+
+@device
 def _draw_heads(seed, index, heads):
     """First random words of each object, last those of the volume.
 
+    Of an object: whether it is kept, its subject, mirroring, intensity; stretch along z, y, x and
+    scale; angles about z, y, x and strength of the displacement. Of the volume: zoom, structure
+    that it is about; from the fifth on, its middle's distance from that.
+
     Args:
-        heads: (N + 1, _HEAD_DRAWS, 4) uint64, out.
+        heads: (N + 1, 4 * _HEAD_DRAWS) uint64, out.
     """
     last = heads.shape[0] - 1
     for n in range(heads.shape[0]):
         draw = (n if n < last else STRUCTURES_MAX) * ANATOMY_DRAWS
         for slot in range(_HEAD_DRAWS):
             w0, w1, w2, w3 = random_words(seed, index, _STREAM, draw + slot)
-            heads[n, slot, 0], heads[n, slot, 1] = w0, w1
-            heads[n, slot, 2], heads[n, slot, 3] = w2, w3
+            at = 4 * slot
+            heads[n, at], heads[n, at + 1], heads[n, at + 2], heads[n, at + 3] = w0, w1, w2, w3
 
 
 @device
@@ -126,19 +137,19 @@ def _lay_view(settings, structures, head, voxel, origin):
     """Choose what a volume shows.
 
     Args:
-        head: (_HEAD_DRAWS, 4), random words.
+        head: (4 * _HEAD_DRAWS,), random words.
         voxel: (3,) mm, out.
         origin: (3,) mm, middle of the first voxel in the body, out.
 
     Returns:
         Level of resolution.
     """
-    zoom = uniform(head[0, 0], settings[_ZOOM_LOW], settings[_ZOOM_HIGH])
-    about = bounded(head[0, 1], 0, structures.shape[0] - 1)
+    zoom = uniform(head[0], settings[_ZOOM_LOW], settings[_ZOOM_HIGH])
+    about = bounded(head[1], 0, structures.shape[0] - 1)
     for axis in range(3):
         voxel[axis] = settings[_SPACING + axis] * zoom
         middle = fused(
-            settings[_WANDER] * settings[_BODY + axis], unit_normal(head[1, axis]),
+            settings[_WANDER] * settings[_BODY + axis], unit_normal(head[4 + axis]),
             structures[about, _MEAN + axis],
         )  # fmt: skip
         origin[axis] = fused(-HALF * (settings[_SHAPE + axis] - ONE), voxel[axis], middle)
@@ -166,7 +177,7 @@ def _lay_stand(settings, head, mirrored, turn, stretch, cosines, sines):
     """Choose turn and stretch.
 
     Args:
-        head: (_HEAD_DRAWS, 4), random words.
+        head: (4 * _HEAD_DRAWS,), random words.
         turn: (3, 3), out.
         stretch: (3,), out.
         cosines: (3,), of the angles about z, y, x, out.
@@ -175,14 +186,14 @@ def _lay_stand(settings, head, mirrored, turn, stretch, cosines, sines):
     Returns:
         Geometric mean of the stretch.
     """
-    scale = power_of_two(settings[_SCALE_SD] * _LOG2_E * clipped_normal(head[1, 3]))
+    scale = power_of_two(settings[_SCALE_SD] * _LOG2_E * clipped_normal(head[7]))
     scale = clamped(scale, settings[_SCALE_LOW], settings[_SCALE_HIGH])
     mean = scale
     for axis in range(3):
-        own = power_of_two(_THIRD * (settings[_AXIS_SD] * _LOG2_E * clipped_normal(head[1, axis])))
+        own = power_of_two(_THIRD * (settings[_AXIS_SD] * _LOG2_E * clipped_normal(head[4 + axis])))
         stretch[axis] = scale * (own * own * own)
         mean = mean * own
-        angle = settings[_TURN_SD] * clipped_normal(head[2, axis])
+        angle = settings[_TURN_SD] * clipped_normal(head[8 + axis])
         cosines[axis], sines[axis] = cosine_of_turns(angle), sine_of_turns(angle)
     if mirrored:
         stretch[2] = -stretch[2]
@@ -308,8 +319,8 @@ def injective_bound(side, slope):
 def _lay_controls(sd, bound, seed, index, draw, controls):
     """Control points of the displacement, normal numbers cut at ``bound``; source voxels."""
     w0, w1, w2, w3 = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
-    flat = controls.reshape(-1)
-    for i in range(flat.size):
+    flat = pointer(controls, 0)
+    for i in range(controls.size):
         if i % 4 == 0:
             w0, w1, w2, w3 = random_words(seed, index, _STREAM, draw + _CONTROL_DRAW + i // 4)
         flat[i] = rounded(clamped(sd * unit_normal(w0), -bound, bound) * _CONTROL_ONE)
@@ -325,7 +336,7 @@ def _sample_structure(
     pose[_POSE_FATE] = _ABSENT
     if (
         structures[n, _SUBJECTS] == ZERO
-        or unit_float(head[0, 0]) >= settings[_KEEP]
+        or unit_float(head[0]) >= settings[_KEEP]
         or not _is_in_view(settings, structures[n], voxel, origin)
     ):
         return
@@ -333,16 +344,16 @@ def _sample_structure(
     mirrored = (
         partner != n
         and structures[partner, _SUBJECTS] > ZERO
-        and unit_float(head[0, 2]) < settings[_MIRROR_SHARE]
+        and unit_float(head[2]) < settings[_MIRROR_SHARE]
     )
     if mirrored:
         which = partner
-    subject = choices[which, bounded(head[0, 1], 0, int(structures[which, _SUBJECTS]) - 1)]
+    subject = choices[which, bounded(head[1], 0, int(structures[which, _SUBJECTS]) - 1)]
     count = structures.shape[0]
     own = subject * count + which
     shape = level * choices.shape[1] * count + own
     pose[_POSE_FATE], pose[_POSE_SHAPE] = _PLACED, shape
-    pose[_VALUE] = bounded(head[0, 3], int(settings[_VALUE_LOW]), int(settings[_VALUE_HIGH]))
+    pose[_VALUE] = bounded(head[3], int(settings[_VALUE_LOW]), int(settings[_VALUE_HIGH]))
 
     turn, stretch = work[:3], work[3]
     size = _lay_stand(settings, head, mirrored, turn, stretch, work[4], work[5])
@@ -363,7 +374,7 @@ def _sample_structure(
     middles, extents, slopes = work[4], work[5], work[6]
     wider = fused(settings[_MARGIN], per_voxel, _SLACK)
     _lay_extents(boxes[own], turn, stretch, voxel, spacing, wider, middles, extents, slopes)
-    sd = uniform(head[2, 3], settings[_DISPLACEMENT_LOW], settings[_DISPLACEMENT_HIGH]) / spacing
+    sd = uniform(head[11], settings[_DISPLACEMENT_LOW], settings[_DISPLACEMENT_HIGH]) / spacing
     bound = _CLIP * sd
     for axis in range(3):
         bound = least(bound, injective_bound(extents[axis] + extents[axis], slopes[axis]))
@@ -408,17 +419,17 @@ def sample_anatomy(
 
     All is 0 but FATE for a structure that is absent.
     """
-    voxel, origin = np.empty(3, np.float32), np.empty(3, np.float32)
-    work, places = np.empty((7, 3), np.float32), np.empty((2, 3), np.int64)
+    work, places = np.empty((9, 3), np.float32), np.empty((2, 3), np.int64)
+    voxel, origin = work[7], work[8]
     count = poses.shape[0]
-    heads = np.empty((count + 1, _HEAD_DRAWS, 4), np.uint64)
+    heads = np.empty((count + 1, 4 * _HEAD_DRAWS), np.uint64)
     _draw_heads(seed, index, heads)
     level = _lay_view(settings, structures, heads[count], voxel, origin)
+    _clear(pointer(poses, 0), poses.size)
+    _clear(pointer(controls, 0), controls.size)
+    _clear(pointer(points, 0), points.size)
+    _clear(pointer(proposals, 0), proposals.size)
     for n in range(count):
-        poses[n] = 0
-        controls[n] = 0
-        points[n] = 0
-        proposals[n] = 0
         _sample_structure(
             settings, structures, choices, boxes, surface, shapes, caps, tries, sweeps, seed, index,
             level, n, heads[n], voxel, origin, work, places, poses[n], controls[n], points[n],

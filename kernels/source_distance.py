@@ -48,10 +48,9 @@ def joined(low, high):
 
 
 @device
-def row_distance(distances, start, offset, pair):
-    """Value between two neighbours along x, 1/512 source voxel."""
-    total = summed_products(gathered_pairs(distances, start, offset), pair)
-    return (total + _HALF_512) >> _TO_512
+def row_distance(pairs, shares):
+    """Values between two neighbours along x, 1/512 source voxel."""
+    return (summed_products(pairs, shares) + _HALF_512) >> _TO_512
 
 
 @device
@@ -76,15 +75,11 @@ def source_distance(distances, start, height, width, last_z, last_y, last_x, z, 
     )  # fmt: skip
     offset = ((z >> _BITS) * np.int32(height) + (y >> _BITS)) * np.int32(width) + (x >> _BITS)
     pair_z, pair_y, pair_x = share_pair(z), share_pair(y), share_pair(x)
-    layer = np.int64(height) * width
-    near = joined(
-        row_distance(distances, start, offset, pair_x),
-        row_distance(distances, start + width, offset, pair_x),
+    first, second, third, fourth = gathered_pairs(
+        distances, start, width, np.int64(height) * width, offset
     )
-    far = joined(
-        row_distance(distances, start + layer, offset, pair_x),
-        row_distance(distances, start + layer + width, offset, pair_x),
-    )
+    near = joined(row_distance(first, pair_x), row_distance(second, pair_x))
+    far = joined(row_distance(third, pair_x), row_distance(fourth, pair_x))
     near = (summed_products(near, pair_y) + _HALF_SHARE) >> _BITS
     far = (summed_products(far, pair_y) + _HALF_SHARE) >> _BITS
     return summed_products(joined(near, far), pair_z)

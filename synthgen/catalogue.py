@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from synthgen.appearance.mappers import MAPPERS
+from synthgen.drawing import font
 from synthgen.engine import generate_one
-from synthgen.preview import font
 from synthgen.recipe import Recipe, load_recipe
 from synthgen.shapes.displacements import DISPLACEMENTS
 from synthgen.shapes.sdf_classes import CLASSES

@@ -11,7 +11,6 @@ from synthgen.backend.calls import calls_of
 from synthgen.kernels.place_overlap import place_overlap
 from tests.host_cuda import HostKernel
 
-
 # CPU builds of what Numba compiles for CUDA, and which of their arguments have a leading axis B.
 NUMBA = {
     "place_overlap": (place_overlap, {0, 1, 2, 3, 10, 11}),

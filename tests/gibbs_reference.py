@@ -305,7 +305,10 @@ def random_relations(scene: Scene, random: np.random.Generator) -> None:
         if random.random() < 0.7:
             pair[Pair.INSIDE] = 0
         elif random.random() < 0.3:
-            pair[Pair.WITHIN], pair[Pair.LIMIT] = random.choice([100, RATIO_ONE // 4]), 2 * RATIO_ONE
+            pair[Pair.WITHIN], pair[Pair.LIMIT] = (
+                random.choice([100, RATIO_ONE // 4]),
+                2 * RATIO_ONE,
+            )
     if random.random() < 0.5:
         fates = random.choice([Fate.PLACED, Fate.PLACED, Fate.PLACED, Fate.ABSENT], objects)
         scene.poses[:, Pose.FATE] = fates

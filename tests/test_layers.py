@@ -18,10 +18,18 @@ LAYERS = [
     ["synthgen.engine"],
     ["synthgen.recipe"],
     ["synthgen.shapes", "synthgen.placement", "synthgen.appearance", "synthgen.labels"],
+    ["synthgen.bank"],
     ["synthgen.meshes"],
     ["synthgen.backend", "synthgen.samples", "synthgen.tensors"],
     ["synthgen.kernels"],
-    ["synthgen.settings", "synthgen.rng", "synthgen.cores", "synthgen.signals", "synthgen.named"],
+    [
+        "synthgen.settings",
+        "synthgen.rng",
+        "synthgen.cores",
+        "synthgen.signals",
+        "synthgen.named",
+        "synthgen.drawing",
+    ],
 ]
 # The package itself only forwards names, on first use.
 MODULES = [

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pytest
 import zarr
 
-from synthgen.preview import PALETTE, ROWS_MAX, Volume, Volumes, draw, from_recipe, from_store
+from synthgen.drawing import PALETTE
+from synthgen.preview import ROWS_MAX, Volume, Volumes, draw, from_recipe, from_store
 from synthgen.recipe import load_recipe
 from synthgen.store import build
 from tests.store.conftest import build_small

@@ -1,13 +1,14 @@
 """Label maps and masks as solids: one cut-out for each structure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synthgen.bank.components import drop_specks, scipy_module
 from synthgen.bank.names import Naming
-from synthgen.bank.solids import cut_to_box, scipy_images, without_specks
+from synthgen.bank.solids import cut_to_box
 from synthgen.bank.subject import Mask
 from synthgen.bank.volume_file import FileError, Volume
 
@@ -42,12 +43,12 @@ def structures(volume: Volume, naming: Naming, on_remark: Remark) -> dict[str, M
     dense = np.array(numbers, np.uint16)[codes]
     del codes
     _check_calm(dense, len(unique))
-    boxes = scipy_images().find_objects(dense, len(unique))
-    parts, specks = {}, {}
-    for number, (name, box) in enumerate(zip(unique, boxes, strict=True), 1):
-        parts[name], specks[name] = _cut(dense[box] == number, box, volume.affine)
-    _tell(specks, on_remark)
-    return parts
+    _tell_specks(drop_specks(dense, len(unique)), unique, on_remark)
+    boxes = scipy_module("scipy.ndimage").find_objects(dense, len(unique))
+    return {
+        name: cut_to_box((dense[box] == number).T, _moved(volume.affine, box))
+        for number, (name, box) in enumerate(zip(unique, boxes, strict=True), 1)
+    }
 
 
 def one_structure(volume: Volume, on_remark: Remark) -> Mask | None:
@@ -62,21 +63,16 @@ def one_structure(volume: Volume, on_remark: Remark) -> Mask | None:
         return None
     if len(solid) > 1:
         raise FileError(f"must hold one structure, got {len(solid)} values other than 0")
-    inside = codes == solid[0]
-    box = scipy_images().find_objects(inside.view(np.uint8), 1)[0]
-    mask, specks = _cut(inside[box], box, volume.affine)
-    _tell({"": specks}, on_remark)
-    return mask
+    inside = (codes == solid[0]).astype(np.uint16)
+    _tell_specks(drop_specks(inside, 1), ["it"], on_remark)
+    return cut_to_box(inside.astype(bool).T, volume.affine)
 
 
-def _cut(
-    inside: NDArray[np.bool_], box: tuple[slice, slice, slice], affine: NDArray[np.float64]
-) -> tuple[Mask, tuple[int, int]]:
-    """A structure (k, j, i) of a box as a mask, and the specks that it lost."""
-    kept, specks = without_specks(inside)
+def _moved(affine: NDArray[np.float64], box: tuple[slice, ...]) -> NDArray[np.float64]:
+    """The affine of a box (k, j, i) of the map."""
     moved = affine.copy()
     moved[:3, 3] += affine[:3, :3] @ np.array([part.start for part in reversed(box)], np.float64)
-    return cut_to_box(kept.T, moved), specks
+    return moved
 
 
 def _tell_unnamed(values: NDArray[np.int64], naming: Naming, on_remark: Remark) -> None:
@@ -86,14 +82,12 @@ def _tell_unnamed(values: NDArray[np.int64], naming: Naming, on_remark: Remark) 
         on_remark(f"labels without a name: {', '.join(lost[:_TOLD])}{more}")
 
 
-def _tell(specks: Mapping[str, tuple[int, int]], on_remark: Remark) -> None:
-    lost = {name: found for name, found in specks.items() if found[0]}
-    if lost:
-        worst = sorted(lost, key=lambda name: -lost[name][1])[:_TOLD]
-        told = ", ".join(f"{lost[name][0]} of {name or 'it'}" for name in worst)
-        more = f", and of {len(lost) - _TOLD} more" if len(lost) > _TOLD else ""
-        voxels = sum(found[1] for found in lost.values())
-        on_remark(f"specks are left out, {voxels:,} voxels: {told}{more}")
+def _tell_specks(lost: NDArray[np.int64], names: Sequence[str], on_remark: Remark) -> None:
+    hurt = [int(number) for number in np.argsort(-lost[:, 1], kind="stable") if lost[number, 0]]
+    if hurt:
+        told = ", ".join(f"{lost[number, 0]} of {names[number - 1]}" for number in hurt[:_TOLD])
+        more = f", and of {len(hurt) - _TOLD} more" if len(hurt) > _TOLD else ""
+        on_remark(f"specks are left out, {lost[:, 1].sum():,} voxels: {told}{more}")
 
 
 def _check_calm(dense: NDArray[np.uint16], count: int) -> None:

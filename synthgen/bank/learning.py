@@ -235,7 +235,7 @@ def _meeting(one: _Surface, other: _Surface, spacing: float) -> _Meeting:
     gap = min((distance - small.depth[within]).min(initial=np.inf), seen)
     if gap > (MARGIN - 2) * spacing:  # a shorter one may run outside of the grid
         gap = min(gap, _gap_between(small.solid.grid, grid))
-    return _Meeting(max(0.0, float(gap)), share >= TOUCHING_SHARE)
+    return _Meeting(max(0.0, float(gap)), bool(share >= TOUCHING_SHARE))
 
 
 def _gap_between(one: Grid, other: Grid) -> float:

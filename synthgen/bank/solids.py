@@ -1,46 +1,17 @@
 """Masks: their boxes, and the specks in them."""
 
-from importlib import import_module
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from synthgen.bank.components import drop_specks
 from synthgen.bank.subject import Mask
 
-SPECK_VOXELS = 64  # a component below both is left out
-SPECK_SHARE = 0.10  # of the largest
 
-
-def scipy_images() -> Any:
-    """``scipy.ndimage``.
-
-    Raises:
-        RuntimeError: SciPy is not installed.
-    """
-    try:
-        return import_module("scipy.ndimage")
-    except ImportError as error:
-        raise RuntimeError(f"banks need SciPy: pip install 'synthgen[bank]' ({error})") from None
-
-
-def without_specks(voxels: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], tuple[int, int]]:
-    """A mask without small components (voxels that share a corner are of one).
-
-    Returns:
-        The mask, and how many components were left out, of how many voxels together.
-    """
-    labels, count = scipy_images().label(voxels, np.ones((3, 3, 3), bool))
-    if count < 2:
-        return voxels, (0, 0)
-    found = labels[voxels]
-    sizes = np.bincount(found, minlength=count + 1)[1:]
-    specks = (sizes < SPECK_VOXELS) & (sizes < SPECK_SHARE * sizes.max())
-    if not specks.any():
-        return voxels, (0, 0)
-    kept = voxels.copy()
-    kept[voxels] = ~specks[found - 1]
-    return kept, (int(specks.sum()), int(sizes[specks].sum()))
+def without_specks(voxels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A mask without components that are small against its largest."""
+    labels = voxels.astype(np.uint16, order="C")
+    drop_specks(labels, 1)
+    return labels.astype(bool)
 
 
 def cut_to_box(voxels: NDArray[np.bool_], affine: NDArray[np.float64]) -> Mask:
@@ -49,7 +20,7 @@ def cut_to_box(voxels: NDArray[np.bool_], affine: NDArray[np.float64]) -> Mask:
     moved = affine.copy()
     moved[:3, 3] += affine[:3, :3] @ first
     box = tuple(slice(a, b + 1) for a, b in zip(first, last, strict=True))
-    return Mask(voxels[box], moved)
+    return Mask(np.array(voxels[box], order="K"), moved)  # no view, which would keep all of it
 
 
 def inner_box(voxels: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -68,6 +39,10 @@ def box_of(mask: Mask) -> NDArray[np.float64]:
     The voxels' own corners count, whichever way they are turned.
     """
     turn = mask.affine[:3, :3]
+    if np.count_nonzero(turn) == 3:  # straight: the box of the voxels
+        ends = np.stack(inner_box(mask.voxels)) + np.array([[-0.5], [0.5]])
+        places = ends @ turn.T + mask.affine[:3, 3]
+        return np.asarray(np.sort(places, 0)[:, ::-1])
     row = np.asarray(mask.voxels.any(0))
     first = mask.voxels.argmax(0)[row]
     last = mask.voxels.shape[0] - 1 - mask.voxels[::-1].argmax(0)[row]

@@ -26,7 +26,7 @@ FORMAT = "synthgen-bank"
 SUBJECTS_MAX = 4096
 VALUES_MAX = 2**30  # of all grids
 _CHUNK = 2**22  # values
-_FAST, _SMALL = 3, 19  # levels of Zstandard: of folders, and of files, which are to be sent
+_FAST, _SMALL = 3, 12  # levels of Zstandard: of folders, and of files, which are to be sent
 _KINDS: dict[str, type[np.generic]] = {
     "mirrors": np.int64,
     "distances": np.int16,
@@ -82,11 +82,7 @@ def save_bank(bank: Bank, path: str | Path, *, overwrite: bool = False) -> None:
         BankError: something is at ``path`` that is not to be replaced, or its folder is missing.
     """
     path = Path(path)
-    if os.path.lexists(path) and not (overwrite and is_bank(path)):
-        rule = "is not a bank" if overwrite else "exists already"
-        raise BankError(f"{path}: {rule}; nothing is written over it")
-    if not path.parent.is_dir():
-        raise BankError(f"{path}: there is no folder {str(path.parent)!r}")
+    check_free(path, overwrite=overwrite)
     with _replaced(path) as temporary:
         if path.suffix == ".zip":
             with _scratch(temporary.with_suffix(".folder")) as folder:
@@ -94,6 +90,19 @@ def save_bank(bank: Bank, path: str | Path, *, overwrite: bool = False) -> None:
                 _pack(folder, temporary)
         else:
             _write(bank, temporary, _FAST)
+
+
+def check_free(path: Path, *, overwrite: bool = False) -> None:
+    """See that a bank can be written to ``path``.
+
+    Raises:
+        BankError: it cannot.
+    """
+    if os.path.lexists(path) and not (overwrite and is_bank(path)):
+        rule = "is not a bank" if overwrite else "exists already"
+        raise BankError(f"{path}: {rule}; nothing is written over it")
+    if not path.parent.is_dir():
+        raise BankError(f"{path}: there is no folder {str(path.parent)!r}")
 
 
 def is_bank(path: Path) -> bool:
@@ -140,6 +149,8 @@ def relate(path: str | Path, relations: Relations) -> Bank:
         BankError: there is no bank that can be opened.
         RelationsError: the relations name what it has not.
     """
+    if str(path) == BUILTIN:
+        raise BankError(f"{BUILTIN}: the bank that ships with synthgen stays as it is")
     bank = open_bank(path)
     relations.check_names(bank.names)
     changed = replace(bank, relations=relations)

@@ -196,10 +196,9 @@ def _subject(number: int, spacing: float) -> Subject:
 
 
 def _part(inside: NDArray[np.bool_], first: NDArray[np.int64], spacing: float) -> Mask:
-    kept, _ = without_specks(inside)
     affine = np.diag([spacing, spacing, spacing, 1.0])
     affine[:3, 3] = first * spacing
-    return cut_to_box(kept, affine)
+    return cut_to_box(without_specks(inside), affine)
 
 
 def _uniform(subject: int, organ: int) -> Field:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy.typing as npt
 import zarr
 
+from synthgen.drawing import PALETTE
 from synthgen.export.source import Volumes
-from synthgen.preview import PALETTE
 from synthgen.store.codecs import CODECS, zarr_codecs
 from synthgen.store.commit import replaced_folder
 

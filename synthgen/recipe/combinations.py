@@ -14,7 +14,6 @@ from synthgen.shapes.bank import BankShapes
 from synthgen.shapes.polygon_stack import PolygonStack
 from synthgen.shapes.sdf import SdfShapes
 
-
 Shapes = PolygonStack | SdfShapes | BankShapes
 Placement = Overlap | Free | Gibbs
 Appearance = Contour | MappedDistance | Shell

@@ -135,7 +135,8 @@ class BankShapes(Settings):
         """(C,) structures, in the order in which they are placed."""
         found = self._found()
         return np.array(
-            placement_order(found.relations, self.class_names, self._median_volumes(found)), np.int32
+            placement_order(found.relations, self.class_names, self._median_volumes(found)),
+            np.int32,
         )
 
     def tables(self, shape: Shape) -> BankTables:
@@ -223,7 +224,9 @@ class BankShapes(Settings):
     def _sides(self, found: Bank, chosen: list[int]) -> NDArray[np.float64]:
         """An upper bound of a posed box's sides: of a turned box, and of its displacement."""
         low, high = _widest(found, chosen)
-        partners = [chosen.index(m) if m in chosen else n for n, m in enumerate(found.mirrors[chosen])]
+        partners = [
+            chosen.index(m) if m in chosen else n for n, m in enumerate(found.mirrors[chosen])
+        ]
         sides = np.maximum(high - low, (high - low)[partners])
         size = self.scale_limits[1] * math.exp(_CLIP * self.axis_scale)
         angle = math.radians(min(90.0, _CLIP * self.rotation))

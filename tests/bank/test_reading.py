@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import struct
 from pathlib import Path
 
 import nibabel
@@ -59,6 +60,10 @@ def places(mask):
 def wanted(labels, value, affine=OBLIQUE):
     found = np.argwhere(labels == value) @ affine[:3, :3].T + affine[:3, 3]
     return sorted(map(tuple, np.round(found, 3) + 0.0))
+
+
+def middle(mask):
+    return np.argwhere(mask.voxels).mean(0) @ mask.affine[:3, :3].T + mask.affine[:3, 3]
 
 
 def is_cut(mask):
@@ -144,12 +149,11 @@ def test_byte_orders_and_nifti_2(tmp_path, order):
 
 
 def test_scaled_values_are_labels_if_they_are_whole(tmp_path):
-    image = nibabel.Nifti1Image(a_map().astype(float), OBLIQUE)
-    image.header.set_data_dtype(np.int16)
-    image.header.set_slope_inter(0.5, 0)
-    nibabel.save(image, tmp_path / "a.nii.gz")
-    assert read_volume(tmp_path / "a.nii.gz").slope == 0.5
-    (person,), _ = read(tmp_path / "a.nii.gz")
+    path = nifti(tmp_path / "a.nii", a_map(np.int16) * 2 + 3)
+    content = bytearray(path.read_bytes())
+    content[112:120] = struct.pack("<2f", 0.5, -1.5)
+    path.write_bytes(content)
+    (person,), _ = read(path)
     assert places(person.parts["label_7"]) == wanted(a_map(), 7)
 
 
@@ -163,7 +167,9 @@ def test_units_of_a_header(tmp_path):
 def test_a_file_without_orientation(tmp_path, ending):
     path = tmp_path / f"a{ending}"
     if ending == ".nii":
-        nifti(path, a_map(), np.diag([1.0, 2, 3, 1]), qform_code=0, sform_code=0)
+        image = nibabel.Nifti1Image(a_map(), None)
+        image.header.set_zooms([1, 2, 3])
+        nibabel.save(image, path)
     else:
         nrrd.write(str(path), a_map(), {"spacings": [1.0, 2.0, 3.0]})
     (person,), (remark,) = read(path)
@@ -254,7 +260,7 @@ def test_broken_names_are_refused_before_anything_is_read(tmp_path):
 
 
 def test_inputs_that_are_not_there(tmp_path):
-    with pytest.raises(ValueError, match="inputs: must be there, got .*nowhere"):
+    with pytest.raises(ValueError, match=r"inputs: must be there, got .*nowhere"):
         read_subjects([tmp_path / "nowhere"])
     with pytest.raises(ValueError, match="inputs: a folder must hold NIfTI or NRRD files, got"):
         read_subjects([tmp_path])
@@ -267,7 +273,7 @@ def test_inputs_that_are_not_there(tmp_path):
 
 def test_all_skipped(tmp_path):
     nifti(tmp_path / "a.nii", a_map())
-    with pytest.raises(ValueError, match="a.nii: has no structure, all are skipped"):  # noqa: RUF043
+    with pytest.raises(ValueError, match=r"a.nii: has no structure, all are skipped"):
         read(tmp_path / "a.nii", Naming(skip=[1, 2, 7]))
 
 
@@ -297,7 +303,7 @@ def test_one_file_per_structure(tmp_path):
     assert places(person.parts["eye"]) == wanted(a_map(), 7)
     assert np.ptp(person.parts["tumour"].vertices, axis=0).max() == pytest.approx(40)
     assert np.allclose(person.body.min(0), [-20, -20, -20], atol=0.3)
-    assert not any(isinstance(person.parts[name], Mask) for name in ("tumour",))
+    assert not isinstance(person.parts["tumour"], Mask)
 
 
 def test_a_folder_of_people(tmp_path):
@@ -344,10 +350,7 @@ def test_shape_banks(folder, people, names):
     assert {len(person.parts) for person in found} == {names}
     for person in found:
         for left, right in Naming().mirror_pairs(person.parts):
-            assert (
-                np.mean(places(person.parts[left]), 0)[0]
-                < np.mean(places(person.parts[right]), 0)[0]
-            )
+            assert middle(person.parts[left])[0] < middle(person.parts[right])[0]
 
 
 @needs_data
@@ -356,7 +359,7 @@ def test_a_brain_with_the_preset():
     assert {"Left-Hippocampus", "Right-Hippocampus", "Brain-Stem", "label_507"} <= set(person.parts)
     assert "Left-vessel" not in person.parts
     size = np.count_nonzero(person.parts["Left-Hippocampus"].voxels)
-    assert 2500 < size < 6000
+    assert 2000 < size < 6000
 
 
 AWKWARD = {

@@ -61,7 +61,7 @@ def test_every_subject_has_every_structure_in_one_piece(subjects):
         for part in subject.parts.values():
             assert part.voxels.dtype == bool
             assert volume(part) > 10_000
-            assert without_specks(part.voxels)[1] == (0, 0)
+            assert np.array_equal(without_specks(part.voxels), part.voxels)
             assert all(
                 part.voxels.any(tuple({0, 1, 2} - {axis}))[[0, -1]].all() for axis in range(3)
             )

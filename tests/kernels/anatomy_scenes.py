@@ -349,7 +349,10 @@ def _settings(shape: Sequence[int], spacing: Sequence[float], bank_spacing: floa
 def _caps(boxes: Array, settings: Array) -> Array:
     """(C, 3): enough for any pose, as multiples of TILE."""
     corners = np.maximum(-boxes[:, :3], boxes[:, 3:]).reshape(SUBJECTS, C, 3)
-    radius = np.linalg.norm(corners, axis=-1).max(0) * settings[AnatomySampling.SCALE_HIGH]
+    radius = np.linalg.norm(corners, axis=-1).max(0)
+    for left, right in _MIRRORS.items():  # one may have the other's shape
+        radius[left] = radius[right] = max(radius[left], radius[right])
+    radius *= settings[AnatomySampling.SCALE_HIGH]
     radius *= np.exp(3.7 * settings[AnatomySampling.AXIS_SD])
     radius += 3 * np.sqrt(3) * settings[AnatomySampling.DISPLACEMENT_HIGH] * 1.5 + 3
     first = AnatomySampling.SPACING

@@ -2,7 +2,7 @@
 boxes hold all that may show."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -83,8 +83,13 @@ EVERY_SETTING = pytest.mark.parametrize(
 )
 
 
+def scratch(tables: Tables, batch: int | None = None, seed: int = 0) -> Scratch:
+    """Garbage in what is sampled; the other arrays are left short."""
+    return anatomy_scenes.scratch(replace(tables, row_words=0, lattice_points=0), batch, seed)
+
+
 def sampled(tables: Tables, index: int = 0, seed: int = SEED, garbage: int = 0) -> Scratch:
-    found = anatomy_scenes.scratch(tables, seed=garbage)
+    found = scratch(tables, seed=garbage)
     sample_anatomy(
         tables.settings, tables.structures, tables.choices, tables.boxes, tables.surface,
         tables.shapes, tables.caps, tables.tries, tables.sweeps, np.uint64(seed), np.uint64(index),
@@ -97,7 +102,7 @@ def several(tables: Tables, count: int) -> dict[str, np.ndarray]:
     """Poses and proposals of many volumes, (count, N, ...)."""
     poses = np.empty((count, C, Pose.SIZE), np.int32)
     proposals = np.empty((count, C, tables.proposals, Proposal.SIZE), np.int32)
-    found = anatomy_scenes.scratch(tables)
+    found = scratch(tables)
     for index in range(count):
         sample_anatomy(
             tables.settings, tables.structures, tables.choices, tables.boxes, tables.surface,
@@ -110,7 +115,7 @@ def several(tables: Tables, count: int) -> dict[str, np.ndarray]:
 def sampled_in_c(tables: Tables, *, order: int, sanitize: bool, block: int = 128) -> Scratch:
     """A batch of volumes, by the CUDA source."""
     batch = len(INDICES)
-    found = anatomy_scenes.scratch(tables, batch=batch, seed=order + 10)
+    found = scratch(tables, batch, order + 10)
     HostKernel("sample_anatomy", sanitize=sanitize)(
         -(-batch * C * 32 // block), block,
         [
@@ -309,10 +314,9 @@ def test_mirror_images():
 
 def test_what_has_no_mirror_image_is_not_mirrored():
     tables = tables_of("plain").with_settings(keep=1, mirror=1)
-    tables.structures.flags.writeable = True
     structures = tables.structures.copy()
     structures[LUNG_RIGHT, BankStructure.SUBJECTS] = 0
-    changed = Tables(**(vars(tables) | {"structures": structures}))
+    changed = replace(tables, structures=structures)
     for pose_row in several(changed, 50)["poses"]:
         assert pose_row[LUNG_RIGHT, Pose.FATE] == Fate.ABSENT
         if pose_row[LUNG_LEFT, Pose.FATE] == Fate.PLACED:
@@ -492,12 +496,12 @@ def spline_weights(corners: np.ndarray, tiles: int, slope: bool = False) -> np.n
 def displacement_of(controls: np.ndarray, sides: np.ndarray, axes: list[np.ndarray]) -> np.ndarray:
     """(3, ...) source voxels, at voxels of a box from its first."""
     weights = [spline_weights(a / TILE, side // TILE) for a, side in zip(axes, sides, strict=True)]
-    return np.einsum("cijk,zi,yj,xk->czyx", controls / 4096, *weights)
+    return np.einsum("cijk,zi,yj,xk->czyx", controls / 4096, *weights, optimize=True)
 
 
 @pytest.mark.parametrize("name", ["plain", "fine", "wild"])
 def test_displacements_fold_nothing(name):
-    """The Jacobian of voxel -> moved voxel stays positive, with controls at their bounds as well."""
+    """The Jacobian of voxel -> moved voxel stays positive, also with controls at their bound."""
     tables = tables_of(name).with_settings(displacement_low=100, displacement_high=100)
     random = np.random.default_rng(0)
     checked = 0
@@ -506,24 +510,25 @@ def test_displacements_fold_nothing(name):
         if not sides.all():
             continue
         bound = np.abs(found.controls[n]).max() / 4096
-        extreme = random.choice([-1, 1], found.controls[n].shape) * bound
-        for controls in (found.controls[n] / 4096, extreme):
+        signs = random.choice([-1, 1], found.controls[n].shape)
+        steps = np.sign(np.cos(np.pi * np.indices(found.controls[n].shape[1:])))
+        for controls in (found.controls[n] / 4096, bound * signs, bound * steps, -bound * steps):
             at = [np.linspace(0, side // TILE, 13) for side in sides]
             jacobian = np.zeros((13, 13, 13, 3, 3))
             for axis in range(3):
                 weights = [
                     spline_weights(at[i], sides[i] // TILE, slope=i == axis) for i in range(3)
                 ]
-                moved = np.einsum("cijk,zi,yj,xk->zyxc", controls, *weights) / TILE
+                moved = np.einsum("cijk,zi,yj,xk->zyxc", controls, *weights, optimize=True) / TILE
                 jacobian[..., axis] = moved @ own.forward.T
             assert np.linalg.det(jacobian + np.eye(3)).min() > 0
             checked += 1
-    assert checked > 50
+    assert checked > 40
 
 
 def whole_box(tables: Tables, pose: np.ndarray, own: Drawn, bound: float) -> np.ndarray:
     """(2, 3) voxels from the centre voxel: all that the displaced, widened mask may reach."""
-    level, subject, structure = source_of(tables, pose)
+    _, subject, structure = source_of(tables, pose)
     box = tables.boxes[subject * C + structure].reshape(2, 3) / own.spacing
     corners = np.array(list(itertools.product(*box.T))) @ own.forward.T
     outer = Settings(tables.settings).margin * abs(np.linalg.det(own.forward)) ** (-1 / 3)
@@ -533,7 +538,7 @@ def whole_box(tables: Tables, pose: np.ndarray, own: Drawn, bound: float) -> np.
 
 @EVERY_SETTING
 def test_boxes_hold_all_that_may_show(name):
-    """Of the displaced mask and its outermost shell, all voxels that a proposal brings into view."""
+    """Of the displaced mask and its outermost shell, what any proposal brings into view."""
     tables = tables_of(name)
     shape = np.array(tables.shape)
     clipped_boxes, empty = 0, 0
@@ -552,6 +557,7 @@ def test_boxes_hold_all_that_may_show(name):
             empty += 1
             assert (shows_low > shows_high).any()
             continue
+        assert (sides < tables.caps[n]).all() or name not in ("plain", "still", "uniform")
         if (sides < tables.caps[n]).all():
             assert (pose[BOX] <= shows_low).all()
             assert (pose[BOX] + sides > shows_high).all()
@@ -564,8 +570,7 @@ def test_boxes_hold_all_that_may_show(name):
 
 @pytest.mark.parametrize("name", ["plain", "fine", "coarse", "uniform"])
 def test_clipping_to_the_view_is_exact(name):
-    """Boxes end where the view does: on each axis, every voxel but the last few is brought into view
-    by some proposal, and none that is left out is."""
+    """On each axis, some proposal brings each voxel but the last few into view."""
     tables = tables_of(name)
     shape, cut = np.array(tables.shape), 0
     for _, n, found, _ in placed_ones(tables, range(40)):

@@ -57,7 +57,9 @@ def test_a_bank_that_has_changed_is_refused(tmp_path):
     from synthgen.bank import relate
 
     relate(path, Relations.from_dict(edited.to_dict()))
-    with pytest.raises(ValueError, match=r"shapes.digest: must be that of the bank .* leave it out"):
+    with pytest.raises(
+        ValueError, match=r"shapes.digest: must be that of the bank .* leave it out"
+    ):
         pinned.tables(SHAPE)
 
 
@@ -123,7 +125,9 @@ def test_tables_of_chosen_structures():
     left, right = names.index("lung_left"), names.index("lung_right")
     mirrors = tables.structures[:, BankStructure.MIRROR]
     assert mirrors[left] == right and mirrors[right] == left
-    assert mirrors[names.index("kidney_left")] == names.index("kidney_left")  # the right is not there
+    assert mirrors[names.index("kidney_left")] == names.index(
+        "kidney_left"
+    )  # the right is not there
     rows = tables.shapes.reshape(3, bank.subjects, 4, -1)
     for subject in range(bank.subjects):
         row = rows[0, subject, 1]

@@ -30,6 +30,12 @@ from synthgen.kernels.sample_anatomy import sample_anatomy
 
 _WIDEN = 2.0  # standard deviations of the second round of proposals by those of the first
 _SPARE = 64  # elements that a vector may reach beyond the last
+_LATTICE_BLOCKS, _RASTER_BLOCKS = 8, 32  # that share an object
+_RASTERIZED = (
+    "poses", "bank_shapes", "distances", "steps", "lattice", "lattice_offsets", "row_offsets",
+    "rows", "shells", "counts",
+)  # fmt: skip
+_PAINTED = ("placed", "poses", "row_offsets", "rows", "shells", "weights", "levels")
 _NORMAL_HIGH = int(NORMAL_QUANTILE[-1]) / QUANTILE_ONE  # the largest normal deviate
 
 
@@ -93,15 +99,32 @@ class Anatomy:
 
     @cached_property
     def row_offsets(self) -> npt.NDArray[np.int64]:
-        """(C + 1,) first word of each object's rows, and all of them."""
-        depth, height, width = self.caps.T.astype(np.int64)
-        return np.concatenate([[0], np.cumsum(depth * height * ((width + 63) // 64))])
+        """(C,) first word of each object's rows."""
+        return _before(self._row_words)
 
     @cached_property
     def lattice_offsets(self) -> npt.NDArray[np.int64]:
-        """(C + 1,) first element of each object's lattice, and all of them."""
-        points = 3 * np.prod(self.caps.astype(np.int64) // TILE + 1, axis=1)
-        return np.concatenate([[0], np.cumsum(points)])
+        """(C,) first element of each object's lattice."""
+        return _before(self._lattice_points)
+
+    @property
+    def row_size(self) -> int:
+        """Words of all rows."""
+        return int(self._row_words.sum()) + _SPARE
+
+    @property
+    def lattice_size(self) -> int:
+        """Elements of all lattices."""
+        return int(self._lattice_points.sum()) + _SPARE
+
+    @property
+    def _row_words(self) -> npt.NDArray[np.int64]:
+        depth, height, width = self.caps.T.astype(np.int64)
+        return np.asarray(depth * height * ((width + 63) // 64))
+
+    @property
+    def _lattice_points(self) -> npt.NDArray[np.int64]:
+        return np.asarray(3 * np.prod(self.caps.astype(np.int64) // TILE + 1, axis=1))
 
 
 @dataclass(frozen=True)
@@ -142,11 +165,11 @@ class SampleAnatomy(Call):
     def on_cuda(self, batch: Buffers, start: Launcher) -> Callable[[], None]:
         placement, shapes, count = self.anatomy.placement, self.anatomy.shapes, len(batch)
         return partial(
-            start.launch, "sample_anatomy", (shapes.objects, count, 1), 32,
+            start.launch, "sample_anatomy", (-(-count * shapes.objects * 32 // 128), 1, 1), 128,
             (
                 *_named(batch, *self.constants()), np.int32(placement.proposals),
                 np.int32(placement.sweeps), batch.seed, batch.indices,
-                *_named(batch, *self.scratch()), np.int32(shapes.objects),
+                *_named(batch, *self.scratch()), np.int32(count), np.int32(shapes.objects),
                 np.int32(shapes.choices.shape[1]),
             ),
         )  # fmt: skip
@@ -163,7 +186,7 @@ class PoseLattice(Call):
         return {"lattice_offsets": self.anatomy.lattice_offsets}
 
     def scratch(self) -> Mapping[str, Scratch]:
-        return {"lattice": Scratch((int(self.anatomy.lattice_offsets[-1]) + _SPARE,), "int32")}
+        return {"lattice": Scratch((self.anatomy.lattice_size,), "int32")}
 
     def on_cpu(self, volume: Buffers) -> Callable[[], None]:
         return partial(
@@ -171,7 +194,14 @@ class PoseLattice(Call):
         )
 
     def on_cuda(self, batch: Buffers, start: Launcher) -> Callable[[], None]:
-        raise NotImplementedError
+        objects = self.anatomy.shapes.objects
+        return partial(
+            start.launch, "pose_lattice", (_LATTICE_BLOCKS, objects, len(batch)), 128,
+            (
+                *_named(batch, "poses", "controls", "lattice_offsets", "lattice"),
+                np.int32(objects), np.int64(self.anatomy.lattice_size),
+            ),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -189,7 +219,7 @@ class RasterizeBank(Call):
         }
 
     def scratch(self) -> Mapping[str, Scratch]:
-        words = int(self.anatomy.row_offsets[-1]) + _SPARE
+        words = self.anatomy.row_size
         return {
             "rows": Scratch((words,), "uint64"),
             "shells": Scratch((len(self.anatomy.appearance.steps), words), "uint64"),
@@ -197,16 +227,19 @@ class RasterizeBank(Call):
         }
 
     def on_cpu(self, volume: Buffers) -> Callable[[], None]:
-        return partial(
-            rasterize_bank,
-            *_named(
-                volume, "poses", "bank_shapes", "distances", "steps", "lattice",
-                "lattice_offsets", "row_offsets", "rows", "shells", "counts",
-            ),
-        )  # fmt: skip
+        return partial(rasterize_bank, *_named(volume, *_RASTERIZED))
 
     def on_cuda(self, batch: Buffers, start: Launcher) -> Callable[[], None]:
-        raise NotImplementedError
+        anatomy = self.anatomy
+        objects = anatomy.shapes.objects
+        return partial(
+            start.launch, "rasterize_bank", (_RASTER_BLOCKS, objects, len(batch)), 128,
+            (
+                *_named(batch, *_RASTERIZED), np.int32(objects),
+                np.int32(len(anatomy.appearance.steps)), np.int64(anatomy.lattice_size),
+                np.int64(anatomy.row_size),
+            ),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -271,16 +304,24 @@ class PaintShell(Call):
 
     def on_cpu(self, volume: Buffers) -> Callable[[], None]:
         return partial(
-            paint_shell,
-            *_named(
-                volume, "placed", "poses", "row_offsets", "rows", "shells", "weights", "levels"
-            ),
-            int(self.anatomy.appearance.keep), volume["image"].reshape(-1),
-            volume["label"].reshape(-1), self.anatomy.shape,
+            paint_shell, *_named(volume, *_PAINTED), int(self.anatomy.appearance.keep),
+            volume["image"].reshape(-1), volume["label"].reshape(-1), self.anatomy.shape,
         )  # fmt: skip
 
     def on_cuda(self, batch: Buffers, start: Launcher) -> Callable[[], None]:
-        raise NotImplementedError
+        anatomy, appearance = self.anatomy, self.anatomy.appearance
+        depth, height, width = anatomy.shape
+        return partial(
+            start.launch, "paint_shell", (depth, len(batch), 1), 256,
+            (
+                *_named(batch, *_PAINTED), np.int32(appearance.keep), batch["image"],
+                batch["label"], np.int32(anatomy.shapes.objects),
+                np.int32(len(appearance.steps)), np.int64(anatomy.row_size), np.int32(depth),
+                np.int32(height), np.int32(width),
+            ),
+            IMAGE_TYPE=C_TYPES[appearance.levels.dtype.name],
+            LABEL_TYPE=C_TYPES[self.label_dtype],
+        )  # fmt: skip
 
 
 def anatomy_calls(
@@ -295,6 +336,11 @@ def anatomy_calls(
         PlaceGibbs(anatomy),
         PaintShell(anatomy, plan.label_dtype),
     ]
+
+
+def _before(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Sums of all that come before."""
+    return np.asarray(np.cumsum(sizes) - sizes)
 
 
 def _named(buffers: Buffers, *names: str) -> list[Any]:
