@@ -1,10 +1,10 @@
 """Columns of the tables of anatomical scenes, and their limits; CUDA gets both as ``#define``s.
 
 An object is a structure: object n of a volume is structure n of the recipe. Its shape is that of
-one subject, as a grid of signed distances (int16, 1/16 source voxel, negative inside). A *source voxel*
-is one of the grid, a *voxel* one of the volume. Triples are in the order z, y, x. The *body* is the
-box around all that is labelled; positions in it are in 1/65536 of its sides. Energies are in 1/4096
-of the temperature.
+one subject, as a grid of signed distances (int16, 1/16 source voxel, negative inside). A *source
+voxel* is one of the grid, a *voxel* one of the volume. Triples are in the order z, y, x. The *body*
+is the box around all that is labelled; positions in it are in 1/65536 of its sides. Energies are in
+1/4096 of the temperature.
 """
 
 from enum import IntEnum
@@ -31,7 +31,7 @@ class BankShape(IntEnum):
     HEIGHT = 2
     WIDTH = 3
     CENTRE = 4  # its centroid in the grid, 1/4096 source voxel
-    SLOPE = 7  # most change of an interpolated distance a source voxel, 1/256
+    SLOPE = 7  # most that two samples differ by for their distance, 1/256
     SIZE = 8
 
 
@@ -43,7 +43,8 @@ class BankStructure(IntEnum):
     REACH = 9  # half sides of the box in which it is to be expected, about MEAN
     MIRROR = 12  # the structure that it is the mirror image of; itself where there is none
     SUBJECTS = 13  # that have it
-    SIZE = 14
+    CONTAINER = 14  # the outermost structure that it is inside of; itself where there is none
+    SIZE = 15
 
 
 class AnatomySampling(IntEnum):
@@ -71,7 +72,8 @@ class AnatomySampling(IntEnum):
     MARGIN = 25  # of a box about its mask, voxels: the outermost shell
     VALUE_LOW = 26  # of an object's intensity, whole numbers
     VALUE_HIGH = 27
-    SIZE = 28
+    JITTER = 28  # sd along each axis of what is contained about its place in its container, mm
+    SIZE = 29
 
 
 class Pose(IntEnum):
@@ -89,7 +91,10 @@ class Pose(IntEnum):
     VOXEL = 21  # 1/256 source voxels a voxel, geometric mean
     LENGTH = 22  # 1/4096 mm a source voxel, geometric mean
     VALUE = 23  # intensity
-    SIZE = 24
+    LEADER = 24  # 1 + the object whose place its proposals follow; 0: none
+    ANCHOR = 25  # where its centre voxel is expected, voxels
+    ANCHOR_BODY = 28  # the same, 1/65536 of the body
+    SIZE = 31
 
 
 class Proposal(IntEnum):

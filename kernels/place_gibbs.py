@@ -51,6 +51,7 @@ _FATE, _SHAPE, _MATRIX, _CENTRE = (
     int(Pose.FATE), int(Pose.SHAPE), int(Pose.MATRIX), int(Pose.CENTRE)
 )  # fmt: skip
 _BOX, _DEPTH, _HEIGHT, _WIDTH = int(Pose.BOX), int(Pose.DEPTH), int(Pose.HEIGHT), int(Pose.WIDTH)
+_LEADER, _ANCHOR, _ANCHOR_BODY = int(Pose.LEADER), int(Pose.ANCHOR), int(Pose.ANCHOR_BODY)
 _CLIPPED, _LENGTH = int(Pose.CLIPPED), int(Pose.LENGTH)
 _PLACE, _BODY, _NOISE = int(Proposal.PLACE), int(Proposal.BODY), int(Proposal.NOISE)
 _GRID, _GRID_DEPTH, _GRID_HEIGHT, _GRID_WIDTH = (
@@ -173,7 +174,7 @@ def _sum_of(jit: Any, terms: tuple[Any, ...]) -> Any:
 
 
 class Scene(NamedTuple):
-    """What is placed; the arguments of ``place_gibbs`` of the same names."""
+    """Arguments of ``place_gibbs`` of the same names; ``volume`` is its ``shape``."""
 
     order: Any
     pairs: Any
@@ -495,6 +496,30 @@ def build(
             synchronize()
 
     @jit_inlined
+    def follow(scene, n, team):
+        """Move object n's proposals by how far its leader is from where it was expected."""
+        leader = np.int64(scene.poses[n, _LEADER]) - 1
+        if leader >= 0 and scene.chosen[leader] >= 0:
+            there, expected = scene.proposals[leader, scene.chosen[leader]], scene.poses[leader]
+            for k in range(team.thread, scene.proposals.shape[1], team.threads):
+                for axis in range(3):
+                    scene.proposals[n, k, _PLACE + axis] += (
+                        there[_PLACE + axis] - expected[_ANCHOR + axis]
+                    )
+                    scene.proposals[n, k, _BODY + axis] += (
+                        there[_BODY + axis] - expected[_ANCHOR_BODY + axis]
+                    )
+        synchronize()
+
+    @jit_inlined
+    def leads(scene, n):
+        """Whether what is placed follows object n, which then stays."""
+        found = False
+        for other in range(scene.order.shape[0]):
+            found = found or (scene.poses[other, _LEADER] == n + 1 and scene.chosen[other] >= 0)
+        return found
+
+    @jit_inlined
     def report(scene, n, placed):
         """Fill object n's row."""
         k, pose = scene.chosen[n], scene.poses[n]
@@ -523,13 +548,16 @@ def build(
         for turn in range(1 + sweeps):
             for rank in range(objects):
                 n = scene.order[rank]
+                stays = turn > 0 and leads(scene, n)
+                if turn == 0:
+                    follow(scene, n, team)
                 for attempt in range(2):
                     if turn == 0:
                         wanted = scene.poses[n, _FATE] == _PLACED and scene.counts[n] > 0
                         due = wanted and scene.chosen[n] < 0
                         first, count = attempt * tries, tries
                     else:
-                        due = attempt == 0 and scene.chosen[n] >= 0
+                        due = attempt == 0 and scene.chosen[n] >= 0 and not stays
                         first, count = 2 * tries + turn - 1, 1
                     if due:
                         settle(scene, n, rank, first, count, full, team)
@@ -569,7 +597,7 @@ def place_gibbs(
         poses: (N, Pose.SIZE) int32.
         counts: (N,) int32, voxels inside in the box.
         points: (N, BANK_POINTS, 3) int32, of the surface, 1/16 voxel from the centre voxel.
-        proposals: (N, 2 * tries + sweeps, Proposal.SIZE) int32.
+        proposals: (N, 2 * tries + sweeps, Proposal.SIZE) int32; those of followers are moved.
         row_offsets: (N,) int64, the first word of each object in ``rows``.
         rows: (R,) uint64, word w of row (z, y) of an object at (z * words + w) * height + y.
         shapes: (M, BankShape.SIZE) int32.

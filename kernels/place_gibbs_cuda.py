@@ -5,7 +5,7 @@ from numba import cuda
 
 from .place_gibbs import Scene, Team, build
 
-THREADS, LANES = 512, 32
+THREADS, LANES = 256, 32
 _SHARED = THREADS // LANES
 
 

@@ -2,10 +2,10 @@
 
 A tile is TILE voxels along each axis; the sixteen tiles beside each other that a word of bits spans
 are handled together. Source positions within a tile are trilinear between its corners, in 2^-18
-source voxel: exact, as sums of coefficients times voxel numbers. First the distance at each tile's
-middle is compared with how far it can change up to the farthest voxel: most tiles are wholly
-outside or wholly inside. The others are evaluated, a patch of 4 x 4 voxels of one z at a time. The
-bits are those of evaluating every voxel.
+source voxel (so they must stay within 8192): exact, as sums of coefficients times voxel numbers.
+First the distance at each tile's middle is compared with how far it can change up to the farthest
+voxel: most tiles are wholly outside or wholly inside. The others are evaluated, a patch of 4 x 4
+voxels of one z at a time. The bits are those of evaluating every voxel.
 
 How far it can change: let samples i and j differ by at most SLOPE |i - j|. The interpolated
 distance at p is the mean of the sample at a random corner P of its cell, whose mean is p and whose
@@ -205,19 +205,13 @@ def beyond(gap, per_slope, reach):
 
 
 @device
-def grid_of(shape):
-    """What ``source_distance`` needs of a row of BankShape, from ``start`` on."""
-    return (
-        np.int64(shape[_OFFSET]), np.int64(shape[_GRID_HEIGHT]), np.int64(shape[_GRID_WIDTH]),
-        last_position(shape[_GRID_DEPTH]), last_position(shape[_GRID_HEIGHT]),
-        last_position(shape[_GRID_WIDTH]),
+def distance_in(distances, shape, z, y, x):
+    """``source_distance`` in the grid of a row of BankShape."""
+    return source_distance(
+        distances, np.int64(shape[_OFFSET]), np.int64(shape[_GRID_HEIGHT]),
+        np.int64(shape[_GRID_WIDTH]), last_position(shape[_GRID_DEPTH]),
+        last_position(shape[_GRID_HEIGHT]), last_position(shape[_GRID_WIDTH]), z, y, x,
     )  # fmt: skip
-
-
-@device
-def distance_in(distances, grid, z, y, x):
-    """``source_distance`` in a grid of ``grid_of``."""
-    return source_distance(distances, *grid, z, y, x)
 
 
 @device
@@ -230,23 +224,14 @@ def patch(c, x, y):
 
 
 @device
-def within(first, second, third, fourth, low, high):
-    """Bits of a tile: of the voxels of its four patches at a distance of low .. high."""
-    bits = packed((first <= high) & (low <= first))
-    bits |= packed((second <= high) & (low <= second)) << _ROWS
-    bits |= packed((third <= high) & (low <= third)) << (2 * _ROWS)
-    return np.uint64(bits | (packed((fourth <= high) & (low <= fourth)) << (3 * _ROWS)))
-
-
-@device
-def evaluate_tile(coefficients, tile, distances, grid, limits, shells, bits):
+def evaluate_tile(coefficients, tile, distances, shape, limits, shells, bits):
     """Evaluate the voxels of one tile.
 
     Args:
         coefficients: (3, 8, WIDTH) int32.
         tile: which of the sixteen.
         distances: see ``rasterize_bank``.
-        grid: see ``grid_of``.
+        shape: (BankShape.SIZE,) int32.
         limits: (2 * shells,) int32, largest and least distance of each shell in DISTANCE_ONE.
         shells: how many.
         bits: (1 + shells, 16) uint64, written: the tile's, of the inside and of each shell.
@@ -258,18 +243,14 @@ def evaluate_tile(coefficients, tile, distances, grid, limits, shells, bits):
     pz, dz = patch(c, x, y)
     py, dy = patch(pointer(c, axis), x, y)
     px, dx = patch(pointer(c, 2 * axis), x, y)
-    first = distance_in(distances, grid, pz >> _TO_SHARE, py >> _TO_SHARE, px >> _TO_SHARE)
-    pz, py, px = pz + dz, py + dy, px + dx
-    second = distance_in(distances, grid, pz >> _TO_SHARE, py >> _TO_SHARE, px >> _TO_SHARE)
-    pz, py, px = pz + dz, py + dy, px + dx
-    third = distance_in(distances, grid, pz >> _TO_SHARE, py >> _TO_SHARE, px >> _TO_SHARE)
-    pz, py, px = pz + dz, py + dy, px + dx
-    fourth = distance_in(distances, grid, pz >> _TO_SHARE, py >> _TO_SHARE, px >> _TO_SHARE)
-    lowest = np.int32(-DISTANCE_FAR)
-    bits[tile] = within(first, second, third, fourth, lowest, np.int32(-1))
-    for p in range(shells):
-        high, low = limits[2 * p], limits[2 * p + 1]
-        bits[_PER_WORD * (p + 1) + tile] = within(first, second, third, fourth, low, high)
+    for k in range(TILE):
+        d = distance_in(distances, shape, pz >> _TO_SHARE, py >> _TO_SHARE, px >> _TO_SHARE)
+        to = np.uint64(_ROWS * k)
+        bits[tile] |= np.uint64(packed(d < np.int32(0))) << to
+        for p in range(shells):
+            within = (d <= limits[2 * p]) & (limits[2 * p + 1] <= d)
+            bits[_PER_WORD * (p + 1) + tile] |= np.uint64(packed(within)) << to
+        pz, py, px = pz + dz, py + dy, px + dx
 
 
 @device
@@ -337,7 +318,7 @@ def rasterize_object(
         low_limit = smaller(low_limit, np.int64(limits[2 * p + 1]))
     outer = np.int32((high_limit >> _DISTANCE_TO_64) + 1 + _SLACK)
     inner = np.int32((low_limit >> _DISTANCE_TO_64) - 1 - _SLACK)
-    grid, total = grid_of(shape), np.int64(0)
+    total = np.int64(0)
     for z in range(deep):
         for word in range(words):
             tiles = np.int64(_ALL_TILES) >> larger(_PER_WORD * (word + 1) - wide, 0)
@@ -348,7 +329,7 @@ def rasterize_object(
                         lattice, at + i * component, row, layer, pointer(coefficients, i * axis)
                     )
                 d = distance_in(
-                    distances, grid, tile_middle(coefficients),
+                    distances, shape, tile_middle(coefficients),
                     tile_middle(pointer(coefficients, axis)),
                     tile_middle(pointer(coefficients, 2 * axis)),
                 ) >> _DISTANCE_TO_64  # fmt: skip
@@ -369,7 +350,7 @@ def rasterize_object(
                 while open_tiles != 0:
                     tile = first_bit(open_tiles)
                     open_tiles &= open_tiles - 1
-                    evaluate_tile(coefficients, tile, distances, grid, limits, shells, bits)
+                    evaluate_tile(coefficients, tile, distances, shape, limits, shells, bits)
                 turn_nibbles(bits)
                 total += write_words(bits, filled, rows, target, step)
                 for p in range(shells):

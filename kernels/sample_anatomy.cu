@@ -18,6 +18,7 @@ struct View { float voxel[3], origin[3]; int level; };
 struct Stand { float turn[3][3], stretch[3], mean; };
 struct Reach { float middles[3], extents[3], slopes[3]; };
 struct Places { int least[3], most[3]; };
+struct Expected { float middle[3], factor[6]; };
 
 REAL_FUNCTION float unit_normal(unsigned int word)
 {
@@ -135,8 +136,19 @@ REAL_FUNCTION Stand stand_of(const float* settings, const Words& pose, const Wor
     return stand;
 }
 
+REAL_FUNCTION int place_of(float middle, const View& view, int axis)
+{
+    return rounded(clamped((middle - view.origin[axis]) / view.voxel[axis], -FAR, FAR));
+}
+
+REAL_FUNCTION int in_body(const float* settings, int place, const View& view, int axis)
+{
+    return rounded(fused((float)place, view.voxel[axis], view.origin[axis])
+                   / settings[ANATOMY_SAMPLING_BODY + axis] * (float)BODY_UNIT);
+}
+
 // Each lane proposes its own places; all get the least and most of all.
-REAL_FUNCTION Places propose(const float* settings, const float* structure, const View& view,
+REAL_FUNCTION Places propose(const float* settings, const Expected& expected, const View& view,
                              int tries, int sweeps, Long seed, Long index, Long draw, int lane,
                              int* proposals)
 {
@@ -157,26 +169,23 @@ REAL_FUNCTION Places propose(const float* settings, const float* structure, cons
         const float x = widen * unit_normal(w.z);
         int* proposal = proposals + k * PROPOSAL_SIZE;
         proposal[PROPOSAL_NOISE] = k < seconds ? gumbel(w.w) : negative_log(w.w);
-        const float* factor = structure + BANK_STRUCTURE_FACTOR;
+        int first = 0;
 #pragma unroll
         for (int axis = 0; axis < 3; ++axis) {
-            float away = factor[0] * z;
+            float away = expected.factor[first] * z;
             if (axis > 0)
-                away = fused(factor[1], y, away);
+                away = fused(expected.factor[first + 1], y, away);
             if (axis > 1)
-                away = fused(factor[2], x, away);
-            factor += axis + 1;
-            const float at = structure[BANK_STRUCTURE_MEAN + axis] - view.origin[axis] + away;
-            int place = rounded(clamped(at / view.voxel[axis], -FAR, FAR));
+                away = fused(expected.factor[first + 2], x, away);
+            first += axis + 1;
+            int place = place_of(expected.middle[axis] + away, view, axis);
             if (anywhere)
                 place = bounded(word_of(w, axis), 0,
                                 (int)settings[ANATOMY_SAMPLING_SHAPE + axis] - 1);
             proposal[PROPOSAL_PLACE + axis] = place;
             places.least[axis] = min(places.least[axis], place);
             places.most[axis] = max(places.most[axis], place);
-            const float in_body = fused((float)place, view.voxel[axis], view.origin[axis])
-                / settings[ANATOMY_SAMPLING_BODY + axis];
-            proposal[PROPOSAL_BODY + axis] = rounded(in_body * (float)BODY_UNIT);
+            proposal[PROPOSAL_BODY + axis] = in_body(settings, place, view, axis);
         }
     }
 #pragma unroll
@@ -293,11 +302,68 @@ REAL_FUNCTION void lay_zeros(int* values, int count, int lane)
         values[i] = 0;
 }
 
+REAL_FUNCTION bool is_drawn(const float* settings, const float* structure, unsigned int word,
+                            const View& view)
+{
+    return structure[BANK_STRUCTURE_SUBJECTS] > 0.0f
+        && unit_float(word) < settings[ANATOMY_SAMPLING_KEEP]
+        && is_in_view(settings, structure, view);
+}
+
+REAL_FUNCTION int shape_taken(const float* settings, const float* structures, int n,
+                              unsigned int word)
+{
+    const int partner = (int)structures[n * BANK_STRUCTURE_SIZE + BANK_STRUCTURE_MIRROR];
+    const bool taken = structures[partner * BANK_STRUCTURE_SIZE + BANK_STRUCTURE_SUBJECTS] > 0.0f
+        && unit_float(word) < settings[ANATOMY_SAMPLING_MIRROR];
+    return taken ? partner : n;
+}
+
+REAL_FUNCTION int subject_of(const float* structures, const int* choices, int S, int which,
+                             unsigned int word)
+{
+    const int subjects = (int)structures[which * BANK_STRUCTURE_SIZE + BANK_STRUCTURE_SUBJECTS];
+    return choices[which * S + bounded(word, 0, subjects - 1)];
+}
+
+REAL_FUNCTION Expected expected_of(const float* structure)
+{
+    Expected expected;
+#pragma unroll
+    for (int axis = 0; axis < 3; ++axis)
+        expected.middle[axis] = structure[BANK_STRUCTURE_MEAN + axis];
+#pragma unroll
+    for (int i = 0; i < 6; ++i)
+        expected.factor[i] = structure[BANK_STRUCTURE_FACTOR + i];
+    return expected;
+}
+
+// Where the person has it in its leader, whose place is the expected one.
+REAL_FUNCTION Expected following(const float* settings, const float* leader, const float* offset,
+                                 const Stand& stand, const View& view)
+{
+    Expected expected;
+#pragma unroll
+    for (int axis = 0; axis < 3; ++axis) {
+        const int anchor = place_of(leader[BANK_STRUCTURE_MEAN + axis], view, axis);
+        expected.middle[axis] = fused((float)anchor, view.voxel[axis], view.origin[axis]);
+#pragma unroll
+        for (int own = 0; own < 3; ++own)
+            expected.middle[axis] = fused(stand.turn[axis][own] * stand.stretch[own], offset[own],
+                                          expected.middle[axis]);
+    }
+#pragma unroll
+    for (int i = 0; i < 6; ++i)
+        expected.factor[i] = i == 0 || i == 2 || i == 5 ? settings[ANATOMY_SAMPLING_JITTER] : 0.0f;
+    return expected;
+}
+
 extern "C" __global__ void sample_anatomy(
     const float* settings,      // (ANATOMY_SAMPLING_SIZE,)
     const float* structures,    // (N, BANK_STRUCTURE_SIZE)
     const int* choices,         // (N, S)
     const float* boxes,         // (S * N, 6)
+    const float* offsets,       // (S * N, 3)
     const float* surface,       // (S * N, BANK_POINTS, 3)
     const int* shapes,          // (L * S * N, BANK_SHAPE_SIZE)
     const int* caps,            // (N, 3)
@@ -308,6 +374,7 @@ extern "C" __global__ void sample_anatomy(
     int* controls,              // (B, N, 3, CONTROLS, CONTROLS, CONTROLS), out
     int* points,                // (B, N, BANK_POINTS, 3), out
     int* proposals,             // (B, N, 2 * tries + sweeps, PROPOSAL_SIZE), out
+    int* counts,                // (B, N), set to 0
     int B, int N, int S)
 {
     const Int object = ((Int)blockIdx.x * blockDim.x + threadIdx.x) / 32;
@@ -322,17 +389,23 @@ extern "C" __global__ void sample_anatomy(
     int* own_proposals = proposals + object * count * PROPOSAL_SIZE;
 
     const float* structure = structures + n * BANK_STRUCTURE_SIZE;
-    // The first lanes draw the first words of the object, the next those of the volume.
-    const Long volume_draw = (Long)STRUCTURES_MAX * ANATOMY_DRAWS - HEAD_DRAWS;
-    const Words first = random_words(seed, index, STREAM_ANATOMY,
-                                     (lane < HEAD_DRAWS ? draw : volume_draw) + lane);
-    const Words head = words_of(first, 0), pose_words = words_of(first, 1);
-    const Words turn_words = words_of(first, 2);
-    const View view = view_of(settings, structures, N, words_of(first, HEAD_DRAWS),
-                              words_of(first, HEAD_DRAWS + 1));
-    if (structure[BANK_STRUCTURE_SUBJECTS] == 0.0f
-        || unit_float(head.x) >= settings[ANATOMY_SAMPLING_KEEP]
-        || !is_in_view(settings, structure, view)) {
+    // The first lanes draw the first words of the object, the next those of the volume, then those
+    // of its container.
+    const int container = (int)structure[BANK_STRUCTURE_CONTAINER];
+    const int volume_lane = HEAD_DRAWS, container_lane = volume_lane + 2;
+    Long head_draw = draw + lane;
+    if (lane >= volume_lane)
+        head_draw = (Long)STRUCTURES_MAX * ANATOMY_DRAWS + (lane - volume_lane);
+    if (lane >= container_lane)
+        head_draw = (Long)container * ANATOMY_DRAWS + (lane - container_lane);
+    const Words first = random_words(seed, index, STREAM_ANATOMY, head_draw);
+    const Words head = words_of(first, 0);
+    const unsigned int strength = words_of(first, 2).w;  // of the displacement
+    const View view = view_of(settings, structures, N, words_of(first, volume_lane),
+                              words_of(first, volume_lane + 1));
+    if (lane == 0)
+        counts[object] = 0;
+    if (!is_drawn(settings, structure, head.x, view)) {
         for (int i = lane; i < POSE_SIZE; i += 32)
             pose[i] = i == POSE_FATE ? FATE_ABSENT : 0;
         lay_zeros(own_controls, CONTROL_VALUES, lane);
@@ -340,21 +413,27 @@ extern "C" __global__ void sample_anatomy(
         lay_zeros(own_proposals, count * PROPOSAL_SIZE, lane);
         return;
     }
-    const int partner = (int)structure[BANK_STRUCTURE_MIRROR];
-    const bool mirrored = partner != n
-        && structures[partner * BANK_STRUCTURE_SIZE + BANK_STRUCTURE_SUBJECTS] > 0.0f
-        && unit_float(head.z) < settings[ANATOMY_SAMPLING_MIRROR];
-    const int which = mirrored ? partner : n;
-    const int subjects = (int)structures[which * BANK_STRUCTURE_SIZE + BANK_STRUCTURE_SUBJECTS];
-    const int subject = choices[which * S + bounded(head.y, 0, subjects - 1)];
+    const float* containing = structures + container * BANK_STRUCTURE_SIZE;
+    const bool follows = container != n && settings[ANATOMY_SAMPLING_UNIFORM] == 0.0f
+        && is_drawn(settings, containing, words_of(first, container_lane).x, view);
+    const int leader = follows ? container : n, leader_lane = follows ? container_lane : 0;
+    const Words leader_head = words_of(first, leader_lane);
+    const Words pose_words = words_of(first, leader_lane + 1);
+    const Words turn_words = words_of(first, leader_lane + 2);
+    const int which = shape_taken(settings, structures, n, leader_head.z);
+    const int leading = shape_taken(settings, structures, leader, leader_head.z);
+    int subject = subject_of(structures, choices, S, leading, leader_head.y);
+    if (shapes[((Int)subject * N + which) * BANK_SHAPE_SIZE + BANK_SHAPE_DEPTH] == 0)
+        subject = subject_of(structures, choices, S, which, head.y);
     const Int own = (Int)subject * N + which, shape = (Int)view.level * S * N + own;
 
-    const Stand stand = stand_of(settings, pose_words, turn_words, mirrored);
+    const Stand stand = stand_of(settings, pose_words, turn_words, which != n);
     const float spacing = settings[ANATOMY_SAMPLING_BANK_SPACING] * (float)(1 << view.level);
     const float per_voxel =
         cube_root(view.voxel[0] * view.voxel[1] * view.voxel[2]) / (stand.mean * spacing);
     if (lane == 0) {
         pose[POSE_FATE] = FATE_PLACED;
+        pose[POSE_LEADER] = follows ? leader + 1 : 0;
         pose[POSE_SHAPE] = (int)shape;
         pose[POSE_VALUE] = bounded(head.w, (int)settings[ANATOMY_SAMPLING_VALUE_LOW],
                                    (int)settings[ANATOMY_SAMPLING_VALUE_HIGH]);
@@ -372,11 +451,31 @@ extern "C" __global__ void sample_anatomy(
         }
     }
 
-    const Places places =
-        propose(settings, structure, view, tries, sweeps, seed, index, draw, lane, own_proposals);
+    Places spread = {};
+    Expected expected = expected_of(structure);
+    if (follows) {
+        spread = propose(settings, expected_of(containing), view, tries, sweeps, seed, index,
+                         (Long)leader * ANATOMY_DRAWS, lane, own_proposals);
+        expected = following(settings, containing, offsets + 3 * own, stand, view);
+    }
+    Places places = propose(settings, expected, view, tries, sweeps, seed, index, draw, lane,
+                            own_proposals);
+#pragma unroll
+    for (int axis = 0; axis < 3; ++axis) {
+        if (follows) {
+            const int away = place_of(containing[BANK_STRUCTURE_MEAN + axis], view, axis);
+            places.least[axis] += spread.least[axis] - away;
+            places.most[axis] += spread.most[axis] - away;
+        }
+        const int anchor = place_of(expected.middle[axis], view, axis);
+        if (lane == 0) {
+            pose[POSE_ANCHOR + axis] = anchor;
+            pose[POSE_ANCHOR_BODY + axis] = in_body(settings, anchor, view, axis);
+        }
+    }
     const float wider = fused(settings[ANATOMY_SAMPLING_MARGIN], per_voxel, SLACK);
     const Reach reach = reach_of(boxes + 6 * own, stand, view, spacing, wider);
-    const float sd = uniform(turn_words.w, settings[ANATOMY_SAMPLING_DISPLACEMENT_LOW],
+    const float sd = uniform(strength, settings[ANATOMY_SAMPLING_DISPLACEMENT_LOW],
                              settings[ANATOMY_SAMPLING_DISPLACEMENT_HIGH]) / spacing;
     float bound = CLIP * sd;
 #pragma unroll

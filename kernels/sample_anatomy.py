@@ -53,12 +53,15 @@ _VALUE_LOW, _VALUE_HIGH = int(AnatomySampling.VALUE_LOW), int(AnatomySampling.VA
 
 _MEAN, _FACTOR = int(BankStructure.MEAN), int(BankStructure.FACTOR)
 _REACH, _MIRROR = int(BankStructure.REACH), int(BankStructure.MIRROR)
+_CONTAINER, _GRID_DEPTH = int(BankStructure.CONTAINER), int(BankShape.DEPTH)
 _SUBJECTS, _GRID_CENTRE = int(BankStructure.SUBJECTS), int(BankShape.CENTRE)
 
 _POSE_FATE, _POSE_SHAPE, _MATRIX = int(Pose.FATE), int(Pose.SHAPE), int(Pose.MATRIX)
 _CENTRE, _BOX, _SIDES = int(Pose.CENTRE), int(Pose.BOX), int(Pose.DEPTH)
 _CLIPPED, _VOXEL = int(Pose.CLIPPED), int(Pose.VOXEL)
 _LENGTH, _VALUE = int(Pose.LENGTH), int(Pose.VALUE)
+_LEADER, _ANCHOR = int(Pose.LEADER), int(Pose.ANCHOR)
+_ANCHOR_BODY, _JITTER = int(Pose.ANCHOR_BODY), int(AnatomySampling.JITTER)
 _PLACE, _PLACE_BODY = int(Proposal.PLACE), int(Proposal.BODY)
 _NOISE = int(Proposal.NOISE)
 _PLACED, _ABSENT = int(Fate.PLACED), int(Fate.ABSENT)
@@ -177,7 +180,7 @@ def _lay_stand(settings, head, mirrored, turn, stretch, cosines, sines):
     """Choose turn and stretch.
 
     Args:
-        head: (4 * _HEAD_DRAWS,), random words.
+        head: (4 * _HEAD_DRAWS,), random words of the structure, or of its leader.
         turn: (3, 3), out.
         stretch: (3,), out.
         cosines: (3,), of the angles about z, y, x, out.
@@ -211,12 +214,26 @@ def _lay_stand(settings, head, mirrored, turn, stretch, cosines, sines):
 
 
 @device
+def _place_of(middle, voxel, origin):
+    """Voxel at a position along an axis of the body, mm."""
+    return rounded(clamped((middle - origin) / voxel, -_FAR, _FAR))
+
+
+@device
+def _in_body(place, voxel, origin, side):
+    """Position of a voxel along an axis of the body, 1/65536 of its side."""
+    return rounded(fused(np.float32(place), voxel, origin) / side * _BODY_ONE)
+
+
+@device
 def _lay_proposals(
-    settings, structure, voxel, origin, tries, sweeps, seed, index, draw, proposals, places
+    settings, middle, factor, voxel, origin, tries, sweeps, seed, index, draw, proposals, places
 ):
     """Propose places.
 
     Args:
+        middle: (3,) mm in the body, of the places.
+        factor: (6,) mm, of their covariance: zz, yz, yy, xz, xy, xx of a lower triangle.
         proposals: (2 * tries + sweeps, Proposal.SIZE), out.
         places: (2, 3) int64, least and most of them, out.
     """
@@ -229,24 +246,24 @@ def _lay_proposals(
         widen = settings[_WIDEN] if tries <= k < seconds else ONE
         z, y, x = widen * unit_normal(w0), widen * unit_normal(w1), widen * unit_normal(w2)
         proposals[k, _NOISE] = gumbel(w3) if k < seconds else negative_log(w3)
-        first = _FACTOR
+        first = 0
         for axis in range(3):
-            away = structure[first] * z
+            away = factor[first] * z
             if axis > 0:
-                away = fused(structure[first + 1], y, away)
+                away = fused(factor[first + 1], y, away)
             if axis > 1:
-                away = fused(structure[first + 2], x, away)
+                away = fused(factor[first + 2], x, away)
             first += axis + 1
-            at = structure[_MEAN + axis] - origin[axis] + away
-            place = rounded(clamped(at / voxel[axis], -_FAR, _FAR))
+            place = _place_of(middle[axis] + away, voxel[axis], origin[axis])
             if anywhere:
                 place = bounded(w0, 0, int(settings[_SHAPE + axis]) - 1)
             w0, w1 = w1, w2
             proposals[k, _PLACE + axis] = place
             places[0, axis] = smaller(places[0, axis], place)
             places[1, axis] = larger(places[1, axis], place)
-            at = fused(np.float32(place), voxel[axis], origin[axis])
-            proposals[k, _PLACE_BODY + axis] = rounded(at / settings[_BODY + axis] * _BODY_ONE)
+            proposals[k, _PLACE_BODY + axis] = _in_body(
+                place, voxel[axis], origin[axis], settings[_BODY + axis]
+            )
 
 
 @device
@@ -328,35 +345,89 @@ def _lay_controls(sd, bound, seed, index, draw, controls):
 
 
 @device
-def _sample_structure(
-    settings, structures, choices, boxes, surface, shapes, caps, tries, sweeps, seed, index, level,
-    n, head, voxel, origin, work, places, pose, controls, points, proposals,
-):  # fmt: skip
-    draw, which = n * ANATOMY_DRAWS, n
-    pose[_POSE_FATE] = _ABSENT
-    if (
-        structures[n, _SUBJECTS] == ZERO
-        or unit_float(head[0]) >= settings[_KEEP]
-        or not _is_in_view(settings, structures[n], voxel, origin)
-    ):
-        return
-    partner = int(structures[n, _MIRROR])
-    mirrored = (
-        partner != n
-        and structures[partner, _SUBJECTS] > ZERO
-        and unit_float(head[2]) < settings[_MIRROR_SHARE]
+def _is_drawn(settings, structures, n, head, voxel, origin):
+    """Whether a structure is there."""
+    return (
+        structures[n, _SUBJECTS] > ZERO
+        and unit_float(head[0]) < settings[_KEEP]
+        and _is_in_view(settings, structures[n], voxel, origin)
     )
-    if mirrored:
-        which = partner
-    subject = choices[which, bounded(head[1], 0, int(structures[which, _SUBJECTS]) - 1)]
+
+
+@device
+def _shape_taken(settings, structures, n, head):
+    """The structure whose shape is taken: the mirror image's, or its own."""
+    partner = int(structures[n, _MIRROR])
+    if structures[partner, _SUBJECTS] > ZERO and unit_float(head[2]) < settings[_MIRROR_SHARE]:
+        return partner
+    return n
+
+
+@device
+def _subject_of(structures, choices, which, head):
+    """One of those who have a structure."""
+    return choices[which, bounded(head[1], 0, int(structures[which, _SUBJECTS]) - 1)]
+
+
+@device
+def _follow(
+    settings, structures, offset, leader, turn, stretch, voxel, origin, tries, sweeps, seed, index,
+    middle, factor, proposals, spread,
+):  # fmt: skip
+    """Expect a structure where the person has it in its leader, whose place is the expected one.
+
+    Args:
+        offset: (3,) mm, of the person's centroids.
+        middle: (3,) mm in the body, out.
+        factor: (6,) mm, of the covariance, out.
+        proposals: (2 * tries + sweeps, Proposal.SIZE), overwritten.
+        spread: (2, 3) int64, how far the leader may be off its expected place, voxels, out.
+    """
+    mean = structures[leader, _MEAN : _MEAN + 3]
+    _lay_proposals(
+        settings, mean, structures[leader, _FACTOR : _FACTOR + 6], voxel, origin, tries, sweeps,
+        seed, index, leader * ANATOMY_DRAWS, proposals, spread,
+    )  # fmt: skip
+    for axis in range(3):
+        anchor = _place_of(mean[axis], voxel[axis], origin[axis])
+        spread[0, axis] -= anchor
+        spread[1, axis] -= anchor
+        middle[axis] = fused(np.float32(anchor), voxel[axis], origin[axis])
+        for own in range(3):
+            middle[axis] = fused(turn[axis, own] * stretch[own], offset[own], middle[axis])
+    for i in range(6):
+        factor[i] = ZERO
+    factor[0], factor[2], factor[5] = settings[_JITTER], settings[_JITTER], settings[_JITTER]
+
+
+@device
+def _sample_structure(
+    settings, structures, choices, boxes, offsets, surface, shapes, caps, tries, sweeps, seed,
+    index, level, n, heads, voxel, origin, work, places, pose, controls, points, proposals,
+):  # fmt: skip
+    head, draw = heads[n], n * ANATOMY_DRAWS
+    pose[_POSE_FATE] = _ABSENT
+    if not _is_drawn(settings, structures, n, head, voxel, origin):
+        return
+    # What is contained is of the same person as its container, turned, scaled and moved with it.
+    leader = int(structures[n, _CONTAINER])
+    if settings[_UNIFORM] != ZERO or not _is_drawn(
+        settings, structures, leader, heads[leader], voxel, origin
+    ):
+        leader = n
+    which = _shape_taken(settings, structures, n, heads[leader])
+    leading = _shape_taken(settings, structures, leader, heads[leader])
     count = structures.shape[0]
+    subject = _subject_of(structures, choices, leading, heads[leader])
+    if shapes[subject * count + which, _GRID_DEPTH] == 0:
+        subject = _subject_of(structures, choices, which, head)
     own = subject * count + which
     shape = level * choices.shape[1] * count + own
     pose[_POSE_FATE], pose[_POSE_SHAPE] = _PLACED, shape
     pose[_VALUE] = bounded(head[3], int(settings[_VALUE_LOW]), int(settings[_VALUE_HIGH]))
 
     turn, stretch = work[:3], work[3]
-    size = _lay_stand(settings, head, mirrored, turn, stretch, work[4], work[5])
+    size = _lay_stand(settings, heads[leader], which != n, turn, stretch, work[4], work[5])
     spacing = settings[_BANK_SPACING] * np.float32(1 << level)
     for axis in range(3):
         pose[_CENTRE + axis] = shapes[shape, _GRID_CENTRE + axis]
@@ -367,9 +438,28 @@ def _sample_structure(
     pose[_VOXEL] = rounded(per_voxel * _VOXEL_ONE)
     pose[_LENGTH] = rounded(size * spacing * _LENGTH_ONE)
 
+    least_most, spread = places[:2], places[2:]
+    spread[:] = 0
+    middle, factor = structures[n, _MEAN : _MEAN + 3], structures[n, _FACTOR : _FACTOR + 6]
+    if leader != n:
+        pose[_LEADER] = leader + 1
+        middle, factor = work[4], work[5:7].reshape(6)
+        _follow(
+            settings, structures, offsets[own], leader, turn, stretch, voxel, origin, tries, sweeps,
+            seed, index, middle, factor, proposals, spread,
+        )  # fmt: skip
     _lay_proposals(
-        settings, structures[n], voxel, origin, tries, sweeps, seed, index, draw, proposals, places
-    )
+        settings, middle, factor, voxel, origin, tries, sweeps, seed, index, draw, proposals,
+        least_most,
+    )  # fmt: skip
+    for axis in range(3):
+        anchor = _place_of(middle[axis], voxel[axis], origin[axis])
+        pose[_ANCHOR + axis] = anchor
+        pose[_ANCHOR_BODY + axis] = _in_body(
+            anchor, voxel[axis], origin[axis], settings[_BODY + axis]
+        )
+        least_most[0, axis] += spread[0, axis]
+        least_most[1, axis] += spread[1, axis]
 
     middles, extents, slopes = work[4], work[5], work[6]
     wider = fused(settings[_MARGIN], per_voxel, _SLACK)
@@ -378,7 +468,7 @@ def _sample_structure(
     bound = _CLIP * sd
     for axis in range(3):
         bound = least(bound, injective_bound(extents[axis] + extents[axis], slopes[axis]))
-    _lay_box(settings, middles, extents, slopes, bound, places, caps[n], pose)
+    _lay_box(settings, middles, extents, slopes, bound, least_most, caps[n], pose)
     for axis in range(3):
         side = np.float32(pose[_SIDES + axis])
         bound = least(bound, injective_bound(side, slopes[axis]))
@@ -395,8 +485,8 @@ def _sample_structure(
 
 @kernel
 def sample_anatomy(
-    settings, structures, choices, boxes, surface, shapes, caps, tries, sweeps, seed, index,
-    poses, controls, points, proposals,
+    settings, structures, choices, boxes, offsets, surface, shapes, caps, tries, sweeps, seed,
+    index, poses, controls, points, proposals,
 ):  # fmt: skip
     """Draw the structures of a volume.
 
@@ -405,6 +495,7 @@ def sample_anatomy(
         structures: (N, BankStructure.SIZE) float32.
         choices: (N, S) int32, subjects that have a structure, SUBJECTS of them.
         boxes: (S*N, 6) float32, first and last corner of a mask about its centroid, mm.
+        offsets: (S*N, 3) float32, of its centroid from its container's, mm.
         surface: (S*N, BANK_POINTS, 3) float32, points about the centroid, mm.
         shapes: (L*S*N, BankShape.SIZE) int32.
         caps: (N, 3) int32, most that a box's sides may be, multiples of TILE.
@@ -419,7 +510,7 @@ def sample_anatomy(
 
     All is 0 but FATE for a structure that is absent.
     """
-    work, places = np.empty((9, 3), np.float32), np.empty((2, 3), np.int64)
+    work, places = np.empty((9, 3), np.float32), np.empty((4, 3), np.int64)
     voxel, origin = work[7], work[8]
     count = poses.shape[0]
     heads = np.empty((count + 1, 4 * _HEAD_DRAWS), np.uint64)
@@ -431,7 +522,7 @@ def sample_anatomy(
     _clear(pointer(proposals, 0), proposals.size)
     for n in range(count):
         _sample_structure(
-            settings, structures, choices, boxes, surface, shapes, caps, tries, sweeps, seed, index,
-            level, n, heads[n], voxel, origin, work, places, poses[n], controls[n], points[n],
-            proposals[n],
+            settings, structures, choices, boxes, offsets, surface, shapes, caps, tries, sweeps,
+            seed, index, level, n, heads, voxel, origin, work, places, poses[n], controls[n],
+            points[n], proposals[n],
         )  # fmt: skip

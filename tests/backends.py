@@ -8,12 +8,20 @@ import numpy as np
 
 from synthgen.backend.base import constants, cuda_stages, patterns, workspace
 from synthgen.backend.calls import calls_of
+from synthgen.kernels.place_gibbs import place_gibbs
 from synthgen.kernels.place_overlap import place_overlap
 from tests.host_cuda import HostKernel
+
+
+def place_gibbs_of(*args):
+    """The CPU placement for arguments of the CUDA one, where the shape is three numbers."""
+    place_gibbs(*args[:14], args[14:17], *args[17:])
+
 
 # CPU builds of what Numba compiles for CUDA, and which of their arguments have a leading axis B.
 NUMBA = {
     "place_overlap": (place_overlap, {0, 1, 2, 3, 10, 11}),
+    "place_gibbs": (place_gibbs_of, {3, 4, 5, 6, 8, 17, 18, 19, 20}),
 }
 
 

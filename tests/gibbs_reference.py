@@ -1,6 +1,6 @@
 """Placement by energies in plain Python and NumPy, and small scenes for its tests."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -140,8 +140,19 @@ def energy_among(scene: Scene, n: int, k: int, chosen: dict[int, int]) -> int:
     return min(total, FORBIDDEN)
 
 
+def follow(scene: Scene, n: int, chosen: dict[int, int]) -> None:
+    """Move the proposals of object n as its leader is off its expected place."""
+    leader = int(scene.poses[n, Pose.LEADER]) - 1
+    if leader in chosen:
+        k = chosen[leader]
+        anchor = scene.poses[leader, Pose.ANCHOR : Pose.ANCHOR + 6]
+        off = np.concatenate([place(scene, leader, k), body(scene, leader, k)]) - anchor
+        scene.proposals[n, :, Proposal.PLACE : Proposal.PLACE + 6] += off.astype(np.int32)
+
+
 def place_by_reference(scene: Scene) -> tuple[Array, Array, Array, Array]:
     """What ``place_gibbs`` writes with ``full``: visible, chosen, energies, placed."""
+    scene = replace(scene, proposals=scene.proposals.copy())
     tries, objects = scene.tries, len(scene.order)
     energies = np.full((objects, 2 * tries + scene.sweeps), -1, np.int64)
     chosen: dict[int, int] = {}
@@ -149,6 +160,7 @@ def place_by_reference(scene: Scene) -> tuple[Array, Array, Array, Array]:
     for n in map(int, scene.order):
         if scene.poses[n, Pose.FATE] != Fate.PLACED or scene.counts[n] == 0:
             continue
+        follow(scene, n, chosen)
         for start in (0, tries):
             values = {}
             for k in range(start, start + tries):
@@ -161,7 +173,7 @@ def place_by_reference(scene: Scene) -> tuple[Array, Array, Array, Array]:
                 break
     for sweep in range(scene.sweeps):
         for n in map(int, scene.order):
-            if n in chosen:
+            if n in chosen and n not in {scene.poses[m, Pose.LEADER] - 1 for m in chosen}:
                 k = 2 * tries + sweep
                 energies[n, k] = energy = energy_among(scene, n, k, chosen)
                 present = energy_among(scene, n, chosen[n], chosen)

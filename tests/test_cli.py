@@ -36,6 +36,12 @@ COMMANDS = [
     ["export", "decathlon"],
     ["export", "nnunet"],
     ["pretrain"],
+    ["bank"],
+    ["bank", "build"],
+    ["bank", "info"],
+    ["bank", "preview"],
+    ["bank", "graph"],
+    ["bank", "relate"],
 ]
 
 

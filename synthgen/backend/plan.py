@@ -114,6 +114,7 @@ class BankTables:
         structures: (C, BankStructure.SIZE) float32.
         choices: (C, S) int32, subjects that have a structure, first.
         boxes: (S * C, 6) float32, first and last corner of each mask about its centroid, mm.
+        offsets: (S * C, 3) float32, of each centroid from that of what contains it, mm.
         surface: (S * C, BANK_POINTS, 3) float32, points of its surface about its centroid, mm.
         sides: (C, 3) float64, most sides of the box of a posed shape, mm.
         ranks: (C,) int32, places in the painting order.
@@ -125,6 +126,7 @@ class BankTables:
     structures: npt.NDArray[np.float32]
     choices: npt.NDArray[np.int32]
     boxes: npt.NDArray[np.float32]
+    offsets: npt.NDArray[np.float32]
     surface: npt.NDArray[np.float32]
     sides: npt.NDArray[np.float64]
     ranks: npt.NDArray[np.int32]

@@ -8,6 +8,7 @@ import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ FORMAT_VERSION = 1
 CENTRE_UNIT = 4096  # of centroids, a lattice step
 SLOPE_UNIT = 256
 _UNIT = 16  # of distances
+# Of a path over neighbours: that to (1, sqrt(2) - 1, sqrt(3) - sqrt(2)) is the longest for its line.
+_DETOUR = math.sqrt(1 + (math.sqrt(2) - 1) ** 2 + (math.sqrt(3) - math.sqrt(2)) ** 2)
 
 
 class BankError(ValueError):
@@ -125,20 +128,20 @@ def grid_of(distances: NDArray[np.int16], shape: NDArray[np.int64]) -> NDArray[n
 
 
 def slope_of(grid: NDArray[np.int16]) -> int:
-    """The steepest gradient of a grid's trilinear interpolation, steps a step in 1/256, rounded up.
+    """How far samples differ at most for their distance, steps a step in 1/256, rounded up.
 
-    In a cell the square of each component is convex along each axis, so that the sum is largest at
-    a corner, where the components are the differences along the edges.
+    The steepest of the differences of neighbours, diagonal ones included, times the longest detour:
+    between any two samples a path over neighbours is at most that much longer than a straight line.
     """
-    total = np.zeros(grid.shape, np.int32)
-    for axis in range(3):
-        squares = np.diff(grid.astype(np.int32), axis=axis) ** 2
-        ahead = np.concatenate([squares, squares.take([-1], axis)], axis)
-        behind = np.concatenate([squares.take([0], axis), squares], axis)
-        total += np.maximum(ahead, behind)
-    # sqrt(most) / 16 * 256
-    most = int(total.max())
-    return math.isqrt(most * (SLOPE_UNIT // _UNIT) ** 2 - 1) + 1 if most else 0
+    values = grid.astype(np.int32)
+    steepest = 0.0
+    for step in product((0, 1), (-1, 0, 1), (-1, 0, 1)):
+        if step > (0, 0, 0):
+            ahead = values[tuple(slice(max(n, 0), min(n, 0) or None) for n in step)]
+            behind = values[tuple(slice(max(-n, 0), min(-n, 0) or None) for n in step)]
+            most = int(np.abs(ahead - behind).max(initial=0))
+            steepest = max(steepest, most / _UNIT / math.sqrt(sum(n * n for n in step)))
+    return math.ceil(steepest * _DETOUR * SLOPE_UNIT)
 
 
 def level(bank: Bank, k: int) -> tuple[NDArray[np.int16], NDArray[np.int64]]:

@@ -195,4 +195,4 @@ def _window(first: NDArray[np.int64], shape: Sequence[int]) -> tuple[slice, ...]
 def quantised(grid: Grid, spacing: float) -> NDArray[np.int16]:
     """Its distances in 1/16 of a lattice step, cut to 32 steps: (D, H, W)."""
     values = np.rint(grid.distance * np.float32(UNIT / spacing))
-    return np.clip(values, -CLIP, CLIP).astype(np.int16)
+    return np.asarray(np.clip(values, -CLIP, CLIP), np.int16)

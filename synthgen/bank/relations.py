@@ -22,7 +22,7 @@ from synthgen.settings import Settings, one_line
 
 Share = Annotated[float, Strict(), Field(ge=0, le=1)]
 Length = Annotated[float, Strict(), Field(ge=0, le=1000)]
-Name = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9 ._+-]+$")]
+Name = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9 ._+,()-]+$")]
 Side = Literal["above", "below", "in_front_of", "behind", "right_of", "left_of"]
 
 SIDES: tuple[Side, ...] = ("above", "in_front_of", "right_of")  # toward which z, y, x grow

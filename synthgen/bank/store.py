@@ -108,7 +108,7 @@ def check_free(path: Path, *, overwrite: bool = False) -> None:
 def is_bank(path: Path) -> bool:
     """Whether a bank, of any version, is at ``path``."""
     try:
-        return _document(path).get("attributes", {}).get("format") == FORMAT
+        return bool(_document(path).get("attributes", {}).get("format") == FORMAT)
     except (BankError, AttributeError):
         return False
 
@@ -178,7 +178,7 @@ def _group_attributes(bank: Bank) -> dict[str, Any]:
 def _write(bank: Bank, folder: Path, level: int) -> None:
     import zarr
 
-    zstd = {"name": "zstd", "configuration": {"level": level, "checksum": False}}
+    zstd: Any = {"name": "zstd", "configuration": {"level": level, "checksum": False}}
     group = zarr.create_group(folder, attributes=_group_attributes(bank))
     for name, axes in ARRAYS.items():
         values = getattr(bank, name)
@@ -188,7 +188,7 @@ def _write(bank: Bank, folder: Path, level: int) -> None:
             shape=values.shape,
             chunks=chunks,
             dtype=values.dtype,
-            compressors=(zstd, {"name": "crc32c"}),
+            compressors=[zstd, {"name": "crc32c"}],
             filters=(),
             fill_value=0,
             dimension_names=axes,
@@ -260,7 +260,7 @@ def _arrays(path: Path, structures: int) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {}
     try:
         group = zarr.open_group(path if path.is_dir() else ZipStore(path), mode="r")
-        nodes = {name: group[name] for name in ARRAYS}
+        nodes: dict[str, Any] = {name: group[name] for name in ARRAYS}
         sizes = {**_SIZES, "structure": structures, "subject": nodes["shapes"].shape[0]}
         for name in sorted(ARRAYS, key=lambda name: name == "distances"):
             if name == "distances":

@@ -39,7 +39,7 @@ BankArgument = Annotated[
     epilog=examples(
         "synthgen bank build labels/*.nii.gz -o organs.zarr",
         "synthgen bank build labels/ -o brain.zarr --preset freesurfer --spacing 1",
-        "synthgen bank build people/ -o organs.zarr --one-file-per-structure --only liver spleen",
+        "synthgen bank build people/ -o organs.zarr --one-file-per-structure --only liver",
     )
 )
 def build(
@@ -222,26 +222,34 @@ class _Stages(Asked):
 
 @contextmanager
 def _stages(inputs: Sequence[Path], folders: bool) -> Iterator[_Stages]:
+    """What tells of a build; a signal ends the command in one line, with nothing written."""
+    one_each = all(path.is_file() for path in inputs) and not folders
+    with _drawn() as progress:
+        stages = _Stages(progress, len(inputs) if one_each else None)
+        try:
+            with stop_signals(stages):
+                yield stages
+            return
+        except _Stopped:
+            pass
+    assert stages.signal is not None, "only a signal stops a build"
+    print(f"stopped by {stages.signal.name}: nothing was written", file=sys.stderr)
+    raise typer.Exit(128 + stages.signal)
+
+
+@contextmanager
+def _drawn() -> "Iterator[Progress | None]":
+    """A bar on a terminal; elsewhere there is none."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
-    one_each = all(path.is_file() for path in inputs) and not folders
+    if not console.is_terminal:
+        yield None
+        return
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TimeElapsedColumn())
-    drawn = Progress(*columns, console=console, transient=True, expand=True)
-    stages = _Stages(drawn if console.is_terminal else None, len(inputs) if one_each else None)
-    if console.is_terminal:
-        drawn.start()
-    try:
-        with stop_signals(stages):
-            yield stages
-    except _Stopped:
-        assert stages.signal is not None, "only a signal stops a build"
-        drawn.stop()
-        print(f"stopped by {stages.signal.name}: nothing was written", file=sys.stderr)
-        raise typer.Exit(128 + stages.signal) from None
-    finally:
-        drawn.stop()
+    with Progress(*columns, console=console, transient=True, expand=True) as progress:
+        yield progress
 
 
 def _naming(inputs: Sequence[Path], names: Path | None, preset: str | None) -> "Naming | None":

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from synthgen.backend.plan import BankTables
 from synthgen.bank import BUILTIN, Bank, level, open_bank
-from synthgen.bank.relations import PairTable, painting_order, pair_table, placement_order
+from synthgen.bank.relations import Kind, PairTable, painting_order, pair_table, placement_order
 from synthgen.kernels.anatomy_records import (
     STRUCTURES_MAX,
     AnatomySampling,
@@ -55,6 +55,8 @@ class BankShapes(Settings):
         displacement: bounds of the standard deviation of its smooth displacement, mm; it is kept
             injective.
         mirror: probability that one of a left and a right structure has the shape of the other.
+        jitter: standard deviation along each axis of a contained structure from where its person
+            has it in its container, mm; it shares the container's pose.
     """
 
     kind: Literal["bank"] = "bank"
@@ -70,6 +72,7 @@ class BankShapes(Settings):
     rotation: Annotated[float, Field(ge=0, le=60)] = 8.0
     displacement: FloatRange = (0.0, 3.0)
     mirror: Share = 0.5
+    jitter: Annotated[float, Field(ge=0, le=100)] = 1.0
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -162,6 +165,7 @@ class BankShapes(Settings):
             structures=self._structures(found, chosen),
             choices=_choices(found, chosen),
             boxes=boxes.reshape(-1, 6),
+            offsets=self._offsets(found, chosen),
             surface=found.points[:, chosen].reshape(-1, *found.points.shape[2:]),
             sides=self._sides(found, chosen),
             ranks=np.argsort(painting).astype(np.int32),
@@ -204,6 +208,7 @@ class BankShapes(Settings):
             self.displacement
         )
         row[AnatomySampling.MIRROR] = self.mirror
+        row[AnatomySampling.JITTER] = self.jitter
         return row
 
     def _structures(self, found: Bank, chosen: list[int]) -> NDArray[np.float32]:
@@ -219,7 +224,16 @@ class BankShapes(Settings):
             for n, other in enumerate(found.mirrors[chosen])
         ]
         rows[:, BankStructure.SUBJECTS] = (found.volumes[:, chosen] > 0).sum(0)
+        rows[:, BankStructure.CONTAINER] = _outermost(self.pair_table()["kind"])
         return rows
+
+    def _offsets(self, found: Bank, chosen: list[int]) -> NDArray[np.float32]:
+        centroids = found.centroids[:, chosen]
+        container = _outermost(self.pair_table()["kind"])
+        there = (found.volumes[:, chosen] > 0)[..., None]
+        both = there & there[:, container]
+        away = np.where(both, (centroids - centroids[:, container]) * found.body, 0)
+        return np.asarray(away.reshape(-1, 3), np.float32)
 
     def _sides(self, found: Bank, chosen: list[int]) -> NDArray[np.float64]:
         """An upper bound of a posed box's sides: of a turned box, and of its displacement."""
@@ -233,6 +247,13 @@ class BankShapes(Settings):
         tilt = min(1.0, math.sin(angle) + math.sin(angle) ** 2)  # of an element off the diagonal
         turned = (1 - tilt) * sides + tilt * sides.sum(1, keepdims=True)
         return np.asarray(size * (turned + 2 * _CLIP * self.displacement[1] * (1 + 2 * tilt)))
+
+
+def _outermost(kind: NDArray[np.int8]) -> list[int]:
+    """By structure, the one that contains it and is in none itself; itself where there is none."""
+    inside = kind == Kind.INSIDE
+    free = ~inside.any(1)
+    return [int(np.flatnonzero(row & free)[0]) if row.any() else n for n, row in enumerate(inside)]
 
 
 def _choices(found: Bank, chosen: list[int]) -> NDArray[np.int32]:

@@ -83,7 +83,7 @@ def test_no_relations_at_all():
         ("orders: [{of: a, side: above, than: b, weight: 1}]",
          "orders.0.weight: unknown key, got 1"),
         ("orders: [{of: ../a, side: above, than: b}]",
-         "orders.0.of: String should match pattern '^[A-Za-z0-9 ._+-]+$', got '../a'"),
+         "orders.0.of: String should match pattern '^[A-Za-z0-9 ._+,()-]+$', got '../a'"),
         ("orders: [{of: a, side: above, than: b}, {of: b, side: below, than: a}]",
          "orders: a pair has one order along an axis, got two of a and b"),
         ("orders: [{of: a, side: above, than: b}, {of: a, side: below, than: b}]",

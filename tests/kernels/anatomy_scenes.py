@@ -66,6 +66,7 @@ class Tables:
         structures: (C, BankStructure.SIZE) float32.
         choices: (C, S) int32.
         boxes: (S*C, 6) float32, mm about the centroid.
+        offsets: (S*C, 3) float32, mm from the container's centroid.
         surface: (S*C, BANK_POINTS, 3) float32, mm about the centroid ("bank_points").
         shapes: (L*S*C, BankShape.SIZE) int32.
         distances: (V + 64,) int16, 1/16 source voxel.
@@ -87,6 +88,7 @@ class Tables:
     structures: Array
     choices: Array
     boxes: Array
+    offsets: Array
     surface: Array
     shapes: Array
     distances: Array
@@ -291,6 +293,7 @@ def _structures() -> Array:
         table[c, BankStructure.FACTOR : BankStructure.FACTOR + 6] = factor
         table[c, BankStructure.REACH : BankStructure.REACH + 3] = np.array(half) * 1.2 + 3 * sd
         table[c, BankStructure.MIRROR] = c
+        table[c, BankStructure.CONTAINER] = c
         table[c, BankStructure.SUBJECTS] = sum(has(s, c) for s in range(SUBJECTS))
     for left, right in _MIRRORS.items():
         table[left, BankStructure.MIRROR] = right
@@ -395,7 +398,8 @@ def tables(
     rows, words, lattice, points = offsets_of(caps)
     return Tables(
         shape=shape, tries=tries, sweeps=sweeps, settings=settings, structures=structures,
-        choices=_choices(), boxes=bank.boxes, surface=bank.surface, shapes=bank.shapes,
+        choices=_choices(), boxes=bank.boxes,
+        offsets=np.zeros((SUBJECTS * C, 3), np.float32), surface=bank.surface, shapes=bank.shapes,
         distances=bank.distances, caps=caps, row_offsets=rows, row_words=words,
         lattice_offsets=lattice, lattice_points=points, pairs=_pairs(order, structures),
         order=order, ranks=np.argsort(order).astype(np.int32),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
+from synthgen.bank.bank import slope_of
 from synthgen.kernels.anatomy_records import CONTROLS, TILE, BankShape, Fate, Pose
 from synthgen.kernels.pose_lattice import pose_lattice
 from synthgen.kernels.rasterize_bank import rasterize_bank
@@ -12,28 +13,6 @@ from synthgen.kernels.rasterize_bank import rasterize_bank
 Array = np.ndarray
 SPARE = 64
 GARBAGE = 0xDEADBEEF12345678
-# A step between samples is a walk along axes and diagonals, at most this much longer.
-_DETOUR = np.sqrt(1 + (np.sqrt(2) - 1) ** 2 + (np.sqrt(3) - np.sqrt(2)) ** 2)
-
-
-def slope_of(grid: Array) -> int:
-    """BankShape.SLOPE: how far samples differ at most for their distance, 1/256."""
-    steepest = 0.0
-    values = grid.astype(np.int64)
-    for step in np.ndindex(2, 3, 3):
-        dz, dy, dx = step[0], step[1] - 1, step[2] - 1
-        if (dz, dy, dx) <= (0, 0, 0):
-            continue
-        here = values[
-            dz:, max(dy, 0) : grid.shape[1] + min(dy, 0), max(dx, 0) : grid.shape[2] + min(dx, 0)
-        ]
-        there = values[
-            : grid.shape[0] - dz, max(-dy, 0) : grid.shape[1] + min(-dy, 0),
-            max(-dx, 0) : grid.shape[2] + min(-dx, 0),
-        ]  # fmt: skip
-        length = np.sqrt(dz * dz + dy * dy + dx * dx)
-        steepest = max(steepest, np.abs(here - there).max() / 16 / length)
-    return int(np.ceil(steepest * _DETOUR * 256))
 
 
 def solid_grid(generator: np.random.Generator) -> Array:

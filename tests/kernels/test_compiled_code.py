@@ -14,10 +14,6 @@ from synthgen.backend.base import placed_shape
 from synthgen.backend.cpu import CpuBackend
 from synthgen.engine import plan_of
 from synthgen.kernels.displacement_tables import fill_tables
-from synthgen.kernels.paint_shell import paint_shell
-from synthgen.kernels.pose_lattice import pose_lattice
-from synthgen.kernels.rasterize_bank import rasterize_bank
-from synthgen.kernels.sample_anatomy import sample_anatomy
 from synthgen.recipe import Recipe, load_recipe
 from tests.kernels.real_code import check_cpu
 
@@ -41,6 +37,10 @@ def recipes() -> list[Recipe]:
         fdif.replace(placement={"kind": "overlap"}),
         load_recipe("fdif-classification"),
         stacks.replace(appearance={"kind": "mapper"}),
+        *(
+            load_recipe("fake-it-right").replace(image_dtype=image, label_dtype=label)
+            for image, label in IMAGES_AND_LABELS
+        ),
     ]
 
 
@@ -49,16 +49,7 @@ def kernels_called() -> list[tuple[Any, tuple[Any, ...]]]:
     shape = types.UniTuple(types.int64, 3)
     found = {
         "fill_tables": (fill_tables, (floats(2), shape, floats(4))),
-        "sample_anatomy": (
-            sample_anatomy,
-            (
-                floats(1), floats(2), wholes(2), floats(2), floats(3), wholes(2), wholes(2),
-                types.int64, types.int64, types.uint64, types.uint64, wholes(2), wholes(5),
-                wholes(3), wholes(3),
-            ),
-        ),
-    }  # fmt: skip
-    found |= bank_kernels()
+    }
     for recipe in recipes():
         plan = plan_of(recipe)
         image = np.empty((1, *plan.shape), plan.image_dtype)
@@ -71,38 +62,8 @@ def kernels_called() -> list[tuple[Any, tuple[Any, ...]]]:
     return list(found.values())
 
 
-def bank_kernels() -> dict[Any, tuple[Any, tuple[Any, ...]]]:
-    """Kernels of shape banks, painting into every type."""
-    offsets, words, planes = array(types.int64, 1), array(types.uint64, 1), array(types.uint64, 2)
-    shape = types.UniTuple(types.int64, 3)
-    rasterize = (
-        wholes(2), wholes(2), array(types.int16, 1), wholes(2), wholes(1), offsets, offsets, words,
-        planes, wholes(1),
-    )  # fmt: skip
-    found = {
-        "pose_lattice": (pose_lattice, (wholes(2), wholes(5), offsets, wholes(1))),
-        "rasterize_bank": (rasterize_bank, rasterize),
-    }
-    for image in (types.uint8, types.uint16, types.uint32):
-        for label in (types.uint8, types.uint16):
-            paint = (
-                wholes(2), wholes(2), offsets, words, planes, wholes(1), array(image, 1),
-                types.int64, array(image, 1), array(label, 1), shape,
-            )  # fmt: skip
-            found[f"paint_shell {image} {label}"] = (paint_shell, paint)
-    return found
-
-
-def array(element: types.Type, dimensions: int) -> types.Array:
-    return types.Array(element, dimensions, "C")
-
-
 def floats(dimensions: int) -> types.Array:
     return types.Array(types.float32, dimensions, "C")
-
-
-def wholes(dimensions: int) -> types.Array:
-    return types.Array(types.int32, dimensions, "C")
 
 
 KERNELS = kernels_called()
@@ -113,7 +74,7 @@ DOUBLES = {"rasterize_polygon_stack": {"fmul", "fdiv", "sqrt", "llvm.sqrt"}}
 # What only decides over integers; all others draw scenes, with the mathematics of ``real``.
 WHOLE = {
     "sample_polygon_stack", "rasterize_polygon_stack", "turn", "place_overlap", "paint_contour",
-    "uniform_noise", "pose_lattice", "rasterize_bank", "paint_shell",
+    "uniform_noise", "pose_lattice", "rasterize_bank", "place_gibbs", "paint_shell",
 }  # fmt: skip
 
 RUNTIME = re.compile(r"NRT_|numba_|_?Py|mem(set|cpy|move)$|_ZN")  # memory and errors, no arithmetic

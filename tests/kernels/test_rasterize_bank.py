@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
+from synthgen.backend.source import assemble
 from synthgen.kernels.anatomy_records import TILE, BankShape, Pose
 from synthgen.kernels.float_lanes import load, pointer, store
 from synthgen.kernels.rasterize_bank import turn_nibbles
@@ -136,18 +137,45 @@ def distances_at(samples, start, height, width, sides, z, y, x, out):
     store(out, 0, found)
 
 
-def test_distances_between_samples():
-    generator = np.random.default_rng(0)
-    for _ in range(200):
+PROBE = """
+#include "source_distance.cuh"
+extern "C" __global__ void probe(const Sample* samples, int start, const int* sides, const int* z,
+                                 const int* y, const int* x, int* out)
+{
+    const int i = threadIdx.x;
+    out[i] = source_distance(samples + start, sides[1], sides[2], last_position(sides[0]),
+                             last_position(sides[1]), last_position(sides[2]), z[i], y[i], x[i]);
+}
+"""
+
+
+def probes(count: int):
+    """Samples, where a grid starts, its sides, and sixteen positions within and beyond it."""
+    generator = np.random.default_rng(count)
+    for _ in range(count):
         grid, start = noise_grid(generator), int(generator.integers(0, 50))
         samples = np.concatenate([np.full(start, 99, np.int16), grid.ravel(), np.zeros(64, "i2")])
         sides = np.array(grid.shape, np.int32)
         places = generator.integers(-600, 256 * sides.max() + 600, (3, 16)).astype(np.int32)
         out = np.zeros(16, np.int32)
         distances_at(samples, start, *grid.shape[1:], sides, *places, out)
+        yield grid, samples, start, sides, places, out
+
+
+def test_distances_between_samples():
+    for grid, _, _, sides, places, found in probes(200):
         within = np.clip(places, 0, 256 * (sides[:, None] - 1) - 1) / 256
         expected = map_coordinates(grid / 16.0, within, order=1)
-        np.testing.assert_allclose(out / DISTANCE_ONE, expected, atol=2 / 1024)
+        np.testing.assert_allclose(found / DISTANCE_ONE, expected, atol=2 / 1024)
+
+
+@needs_compiler
+def test_distances_on_cuda():
+    kernel = HostKernel("probe", source=assemble(PROBE, "probe.cu"))
+    for _, samples, start, sides, places, expected in probes(2000):
+        out = np.zeros(16, np.int32)
+        kernel(1, 16, [samples, np.int32(start), sides, *places, out])
+        assert np.array_equal(out, expected)
 
 
 @numba.njit

@@ -36,6 +36,7 @@ from tests.kernels.anatomy_scenes import (
     LIVER,
     LUNG_LEFT,
     LUNG_RIGHT,
+    NODULE,
     SUBJECTS,
     C,
     Scratch,
@@ -91,9 +92,9 @@ def scratch(tables: Tables, batch: int | None = None, seed: int = 0) -> Scratch:
 def sampled(tables: Tables, index: int = 0, seed: int = SEED, garbage: int = 0) -> Scratch:
     found = scratch(tables, seed=garbage)
     sample_anatomy(
-        tables.settings, tables.structures, tables.choices, tables.boxes, tables.surface,
-        tables.shapes, tables.caps, tables.tries, tables.sweeps, np.uint64(seed), np.uint64(index),
-        found.poses, found.controls, found.points, found.proposals,
+        tables.settings, tables.structures, tables.choices, tables.boxes, tables.offsets,
+        tables.surface, tables.shapes, tables.caps, tables.tries, tables.sweeps, np.uint64(seed),
+        np.uint64(index), found.poses, found.controls, found.points, found.proposals,
     )  # fmt: skip
     return found
 
@@ -105,9 +106,10 @@ def several(tables: Tables, count: int) -> dict[str, np.ndarray]:
     found = scratch(tables)
     for index in range(count):
         sample_anatomy(
-            tables.settings, tables.structures, tables.choices, tables.boxes, tables.surface,
-            tables.shapes, tables.caps, tables.tries, tables.sweeps, np.uint64(SEED),
-            np.uint64(index), poses[index], found.controls, found.points, proposals[index],
+            tables.settings, tables.structures, tables.choices, tables.boxes, tables.offsets,
+            tables.surface, tables.shapes, tables.caps, tables.tries, tables.sweeps,
+            np.uint64(SEED), np.uint64(index), poses[index], found.controls, found.points,
+            proposals[index],
         )  # fmt: skip
     return {"poses": poses, "proposals": proposals}
 
@@ -119,13 +121,15 @@ def sampled_in_c(tables: Tables, *, order: int, sanitize: bool, block: int = 128
     HostKernel("sample_anatomy", sanitize=sanitize)(
         -(-batch * C * 32 // block), block,
         [
-            tables.settings, tables.structures, tables.choices, tables.boxes, tables.surface,
-            tables.shapes, tables.caps, np.int32(tables.tries), np.int32(tables.sweeps),
-            np.uint64(SEED), np.array(INDICES, np.uint64), found.poses, found.controls,
-            found.points, found.proposals, np.int32(batch), np.int32(C), np.int32(SUBJECTS),
+            tables.settings, tables.structures, tables.choices, tables.boxes, tables.offsets,
+            tables.surface, tables.shapes, tables.caps, np.int32(tables.tries),
+            np.int32(tables.sweeps), np.uint64(SEED), np.array(INDICES, np.uint64), found.poses,
+            found.controls, found.points, found.proposals, found.counts, np.int32(batch),
+            np.int32(C), np.int32(SUBJECTS),
         ],
         order_seed=order,
     )  # fmt: skip
+    assert not found.counts.any()
     return found
 
 
@@ -321,6 +325,80 @@ def test_what_has_no_mirror_image_is_not_mirrored():
         assert pose_row[LUNG_RIGHT, Pose.FATE] == Fate.ABSENT
         if pose_row[LUNG_LEFT, Pose.FATE] == Fate.PLACED:
             assert source_of(changed, pose_row[LUNG_LEFT])[2] == LUNG_LEFT
+
+
+def contained(tables: Tables) -> Tables:
+    """The nodule is inside the liver, each person's at another place."""
+    structures, offsets = tables.structures.copy(), tables.offsets.copy()
+    structures[NODULE, BankStructure.CONTAINER] = LIVER
+    offsets[NODULE::C] = [[10, -20, 5], [-15, 8, 12], [4, 4, -25]]
+    return replace(tables, structures=structures, offsets=offsets).with_settings(keep=1, jitter=0)
+
+
+def both_there(poses: np.ndarray) -> np.ndarray:
+    both = (poses[:, [NODULE, LIVER], Pose.FATE] == Fate.PLACED).all(1)
+    assert both.sum() > 20
+    return both
+
+
+def test_what_is_contained_is_of_the_person_and_in_the_pose_of_its_container():
+    tables = contained(tables_of("plain"))
+    poses = several(tables, 80)["poses"]
+    there = poses[both_there(poses)]
+    same = slice(Pose.MATRIX, Pose.MATRIX + 9)
+    np.testing.assert_array_equal(there[:, NODULE, same], there[:, LIVER, same])
+    assert (there[:, NODULE, Pose.LEADER] == LIVER + 1).all()
+    people = {n: there[:, n, Pose.SHAPE] % (SUBJECTS * C) // C for n in (NODULE, LIVER)}
+    has = tables.shapes.reshape(-1, SUBJECTS, C, BankShape.SIZE)[0, :, NODULE, BankShape.DEPTH] > 0
+    assert (people[NODULE] == people[LIVER])[has[people[LIVER]]].all()
+    alone = poses[(poses[:, LIVER, Pose.FATE] == Fate.ABSENT), NODULE]
+    assert (alone[:, Pose.LEADER] == 0).all()
+
+
+def test_what_is_contained_is_expected_where_its_person_has_it():
+    tables = contained(tables_of("plain"))
+    found = several(tables, 80)
+    for poses, proposals in zip(found["poses"], found["proposals"], strict=True):
+        pose, leader = poses[NODULE], poses[LIVER]
+        if pose[Pose.LEADER] == 0:
+            continue
+        level, subject, which = source_of(tables, pose)
+        assert which == NODULE
+        offset = tables.offsets[subject * C + NODULE].astype(float)
+        forward = np.linalg.inv(matrix_of(pose))  # voxels a source voxel
+        source = tables.settings[AnatomySampling.BANK_SPACING] * 2.0**level
+        expected = forward @ (offset / source)
+        away = pose[Pose.ANCHOR : Pose.ANCHOR + 3] - leader[Pose.ANCHOR : Pose.ANCHOR + 3]
+        assert np.abs(away - expected).max() < 0.75
+        same = proposals[NODULE, :, PLACE] == pose[Pose.ANCHOR : Pose.ANCHOR + 3]
+        assert same.all()  # without jitter
+
+
+@pytest.mark.parametrize("uniform", [0, 1])
+@pytest.mark.parametrize("order", [0, 1, 7])
+def test_c_equals_the_twin_where_one_contains_another(order, uniform):
+    tables = contained(tables_of("plain")).with_settings(jitter=2, uniform=uniform)
+    found = sampled_in_c(tables, order=order, sanitize=False)
+    check_equal(tables, found)
+    assert (found.poses[:, NODULE, Pose.LEADER] > 0).any() == (not uniform)
+
+
+def test_boxes_reach_wherever_a_leader_goes():
+    tables = contained(tables_of("plain"))
+    found = several(tables, 60)
+    for poses, proposals in zip(found["poses"], found["proposals"], strict=True):
+        pose = poses[NODULE]
+        if pose[Pose.LEADER] == 0 or not pose[Pose.CLIPPED]:
+            continue
+        anchor = poses[LIVER][Pose.ANCHOR : Pose.ANCHOR + 3]
+        moves = proposals[LIVER, :, PLACE] - anchor
+        for axis in range(3):
+            places = proposals[NODULE, :, Proposal.PLACE + axis]
+            first = -(places.max() + moves[:, axis].max())
+            last = tables.shape[axis] - 1 - (places.min() + moves[:, axis].min())
+            low = pose[Pose.BOX + axis]
+            assert low >= first
+            assert pose[Pose.DEPTH + axis] <= last - first + 1 + 3
 
 
 # ---------------------------------------------------------------------------------- distributions

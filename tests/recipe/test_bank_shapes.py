@@ -92,12 +92,15 @@ def test_bad_shapes(changes, message):
          "labels.kind: must be by_priority for shapes of a bank, got by_volume"),
         ("avs-db", {"placement": {"kind": "gibbs"}}, "placement.kind: gibbs goes by relations"),
         ("fdif", {"appearance": {"kind": "shell"}}, "appearance.kind: shell goes by distances"),
-        ("avs-db", {"labels": {"kind": "by_priority"}}, "labels.kind: by_priority goes by relations"),
+        ("avs-db", {"labels": {"kind": "by_priority"}},
+         "labels.kind: by_priority goes by relations"),
         ("fake-it-right", {"placement__proposals": 0}, "placement.proposals: must be greater"),
-        ("fake-it-right", {"placement__temperature": 0.0}, "placement.temperature: must be greater"),
+        ("fake-it-right", {"placement__temperature": 0.0},
+         "placement.temperature: must be greater"),
         ("fake-it-right", {"placement__weights__order": -1.0},
          "placement.weights.order: must be greater"),
-        ("fake-it-right", {"placement__limits__apart": 2.0}, "placement.limits.apart: must be less"),
+        ("fake-it-right", {"placement__limits__apart": 2.0},
+         "placement.limits.apart: must be less"),
         ("fake-it-right", {"appearance__value": (0, 300)},
          r"appearance.value: must lie in 1..255, got \[0, 300\]"),
         ("fake-it-right", {"appearance__outside": -1.0}, "appearance.outside: must be greater"),
@@ -124,7 +127,7 @@ def test_tables_of_chosen_structures():
     assert tables.objects == 4
     left, right = names.index("lung_left"), names.index("lung_right")
     mirrors = tables.structures[:, BankStructure.MIRROR]
-    assert mirrors[left] == right and mirrors[right] == left
+    assert (mirrors[left], mirrors[right]) == (right, left)
     assert mirrors[names.index("kidney_left")] == names.index(
         "kidney_left"
     )  # the right is not there
@@ -151,10 +154,11 @@ def test_pair_rows_follow_relations_and_settings(shapes):
     assert pairs[canal, spine, Pair.OVERLAP] == 0
     assert pairs[liver, lung, Pair.LIMIT] in (round(0.1 * RATIO_ONE), round(0.3 * RATIO_ONE))
     right = Pair.SIGN + 2
-    assert pairs[lung, liver, right] == -1 and pairs[liver, lung, right] == 1
+    assert (pairs[lung, liver, right], pairs[liver, lung, right]) == (-1, 1)
     np.testing.assert_array_equal(pairs[..., Pair.SIGN : Pair.SIGN + 3], table["sign"])
     free = Gibbs(limits=None).tables(shapes).pairs
-    assert (free[..., Pair.LIMIT] > RATIO_ONE).all() and (free[..., Pair.WITHIN] == 0).all()
+    assert (free[..., Pair.LIMIT] > RATIO_ONE).all()
+    assert (free[..., Pair.WITHIN] == 0).all()
     warm = Gibbs(temperature=2.0).tables(shapes)
     assert warm.spread == 2**0.5
     assert abs(warm.pairs[liver, lung, Pair.ORDER] * 2 - pairs[liver, lung, Pair.ORDER]) <= 1

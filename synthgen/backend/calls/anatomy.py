@@ -67,6 +67,7 @@ class Anatomy:
         row[AnatomySampling.UNIFORM] = self.placement.uniform
         row[AnatomySampling.WIDEN] = _WIDEN
         row[AnatomySampling.MARGIN] = self.margin
+        row[AnatomySampling.JITTER] *= self.placement.spread
         row[[AnatomySampling.VALUE_LOW, AnatomySampling.VALUE_HIGH]] = self.appearance.values
         return row
 
@@ -86,14 +87,20 @@ class Anatomy:
         """(C, 3) most sides of a box: the whole object's, or what proposals bring into view."""
         settings = self.shapes.settings
         voxel = np.array(self.spacing) * float(settings[AnatomySampling.ZOOM_LOW])
-        whole = self.shapes.sides / voxel + 2 * (self.margin + 2)
+        thin = voxel.max() / voxel.min()  # shells are of one width in mm
+        slack = float(settings[AnatomySampling.BANK_SPACING]) / voxel
+        whole = self.shapes.sides / voxel + 2 * (self.margin * thin + slack + 3)
         view = np.array(self.shape) * (2 if self.placement.uniform else 1)
         if not self.placement.uniform:
             factors = self.structures[:, BankStructure.FACTOR : BankStructure.FACTOR + 6]
             rows = np.zeros((len(factors), 3, 3))
             rows[:, *np.tril_indices(3)] = factors
-            reach = _WIDEN * _NORMAL_HIGH * np.abs(rows).sum(2) / voxel
-            view = view + 2 * np.ceil(reach) + 1
+            reach = np.ceil(_WIDEN * _NORMAL_HIGH * np.abs(rows).sum(2) / voxel) + 1
+            # What is contained goes where its container goes, and a little about.
+            container = self.structures[:, BankStructure.CONTAINER].astype(np.int64)
+            jitter = _WIDEN * _NORMAL_HIGH * self.settings[AnatomySampling.JITTER] / voxel
+            reach = np.maximum(reach, reach[container] + np.ceil(jitter) + 1)
+            view = view + 2 * reach + 1
         sides = np.ceil(np.minimum(whole, view) / TILE) * TILE + TILE
         return sides.astype(np.int32)
 
@@ -141,6 +148,7 @@ class SampleAnatomy(Call):
             "structures": anatomy.structures,
             "choices": shapes.choices,
             "bank_boxes": shapes.boxes,
+            "bank_offsets": shapes.offsets,
             "surface": shapes.surface,
             "bank_shapes": shapes.shapes,
             "caps": anatomy.caps,
@@ -169,8 +177,8 @@ class SampleAnatomy(Call):
             (
                 *_named(batch, *self.constants()), np.int32(placement.proposals),
                 np.int32(placement.sweeps), batch.seed, batch.indices,
-                *_named(batch, *self.scratch()), np.int32(count), np.int32(shapes.objects),
-                np.int32(shapes.choices.shape[1]),
+                *_named(batch, *self.scratch(), "counts"), np.int32(count),
+                np.int32(shapes.objects), np.int32(shapes.choices.shape[1]),
             ),
         )  # fmt: skip
 
