@@ -8,6 +8,7 @@ import re
 from enum import IntEnum
 from importlib.resources import files
 from types import ModuleType
+from typing import Any
 
 from synthgen.kernels import (
     anatomy_records,
@@ -22,7 +23,7 @@ from synthgen.kernels import (
 
 _FOLDER = files("synthgen.kernels")
 _INCLUDE = re.compile(r'\s*#include "(.+)"')
-_TABLES = {
+_TABLES: dict[str, Any] = {
     "COSINE": polygon.COSINE,
     "NORMAL_QUANTILE": quantiles.NORMAL_QUANTILE,
     "GUMBEL_QUANTILE": quantiles.GUMBEL_QUANTILE,

@@ -21,7 +21,7 @@ FORMAT_VERSION = 1
 CENTRE_UNIT = 4096  # of centroids, a lattice step
 SLOPE_UNIT = 256
 _UNIT = 16  # of distances
-# Of a path over neighbours: that to (1, sqrt(2) - 1, sqrt(3) - sqrt(2)) is the longest for its line.
+# Of a path over neighbours; longest for its line is that to (1, sqrt(2) - 1, sqrt(3) - sqrt(2)).
 _DETOUR = math.sqrt(1 + (math.sqrt(2) - 1) ** 2 + (math.sqrt(3) - math.sqrt(2)) ** 2)
 
 

@@ -10,6 +10,7 @@ from synthgen.labels.tasks import MultiTask, WholeVolume
 from synthgen.placement.free import Free
 from synthgen.placement.gibbs import Gibbs
 from synthgen.placement.overlap import Overlap
+from synthgen.settings import Settings
 from synthgen.shapes.bank import BankShapes
 from synthgen.shapes.polygon_stack import PolygonStack
 from synthgen.shapes.sdf import SdfShapes
@@ -56,7 +57,9 @@ def _check_bank(
 ) -> None:
     """Stages that a shape bank needs, and that need a shape bank."""
     stages = {"placement": placement, "appearance": appearance, "labels": labels}
-    of_bank = {"placement": Gibbs, "appearance": Shell, "labels": ByPriority}
+    of_bank: dict[str, type[Settings]] = {
+        "placement": Gibbs, "appearance": Shell, "labels": ByPriority,
+    }  # fmt: skip
     reasons = {
         "placement": "relations, which only a bank's structures have",
         "appearance": "distances in a bank's grids",

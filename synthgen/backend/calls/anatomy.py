@@ -80,7 +80,7 @@ class Anatomy:
     @property
     def margin(self) -> int:
         """Voxels by which shells may stand out."""
-        return math.ceil(self.appearance.steps[:, 0].max() / 256)
+        return math.ceil(int(self.appearance.steps[:, 0].max()) / 256)
 
     @cached_property
     def caps(self) -> npt.NDArray[np.int32]:
@@ -102,7 +102,7 @@ class Anatomy:
             reach = np.maximum(reach, reach[container] + np.ceil(jitter) + 1)
             view = view + 2 * reach + 1
         sides = np.ceil(np.minimum(whole, view) / TILE) * TILE + TILE
-        return sides.astype(np.int32)
+        return np.asarray(sides, np.int32)
 
     @cached_property
     def row_offsets(self) -> npt.NDArray[np.int64]:
