@@ -10,8 +10,10 @@ voxels of the volumes. Confidence intervals are bootstrapped over volumes.
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -250,8 +252,9 @@ def of_setting(
         found[name + ", mm"] = float(np.mean([row[name] for row in rows if name in row]))
     found["placed a volume"] = float(fates[:, Fate.PLACED].sum() / volumes)
     found["dropped"] = float(fates[:, Fate.DROPPED].sum() / max(tried.sum(), 1))
-    worst = np.argsort(-drops)[:3]
-    found["most dropped"] = {names[n]: float(drops[n]) for n in worst}
+    found["dropped, by structure"] = {
+        names[n]: float(drops[n]) for n in np.argsort(-drops) if drops[n] > 0
+    }
     found["empty"] = {
         names[n]: int(fates[n, Fate.EMPTY]) for n in np.flatnonzero(fates[:, Fate.EMPTY])
     }
@@ -320,7 +323,8 @@ def main() -> None:
             for key, value in found[name].items():
                 print(f"  {key:40}{value}", flush=True)
     if options.json:
-        print(json.dumps(found, indent=2))
+        machine = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv}
+        print(json.dumps({"machine": machine, "settings": found}, indent=2))
 
 
 if __name__ == "__main__":

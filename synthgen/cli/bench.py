@@ -71,6 +71,9 @@ def _show(report: "Report") -> None:
         "floor: time of writing the same buffers over this time; fg: share of labelled voxels; "
         "placed: objects a volume"
     )
+    dropped = max(row.made.objects_dropped for row in report.rows)
+    if dropped:
+        console.print(f"{dropped:.3f} objects a volume dropped")
     evaluations = max(row.made.evaluations for row in report.rows)
     if evaluations:
         console.print(f"{evaluations:.2f} signed distances evaluated a voxel")
