@@ -16,6 +16,7 @@ TILE = 4  # voxels along an axis between lattice points
 SHELLS_MAX = 8  # nested shells
 ANATOMY_DRAWS = 1024  # draws reserved for an object
 PROPOSAL_DRAW = 256  # the first of its proposals; those before are of its shape and pose
+PROPOSAL_REACH = 4  # standard deviations, of proposals along each principal direction
 GIBBS_PROPOSALS_MAX = 64
 GIBBS_SWEEPS_MAX = 256
 BODY_UNIT = 65536

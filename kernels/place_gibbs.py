@@ -42,6 +42,7 @@ _ENERGY_BITS = ENERGY_UNIT.bit_length() - 1
 _RATIO_MOST = 256 << _ENERGY_BITS  # violations count as at most 256 of their unit
 _LEAST = -(1 << 62)
 _FAR = 1 << 40
+_AMPLE = 1 << 20  # 1/16 source voxel: its square, in 1/256, is still an int64
 
 _SIGN, _MARGIN, _ORDER = int(Pair.SIGN), int(Pair.MARGIN), int(Pair.ORDER)
 _LIMIT, _OVERLAP = int(Pair.LIMIT), int(Pair.OVERLAP)
@@ -57,6 +58,7 @@ _PLACE, _BODY, _NOISE = int(Proposal.PLACE), int(Proposal.BODY), int(Proposal.NO
 _GRID, _GRID_DEPTH, _GRID_HEIGHT, _GRID_WIDTH = (
     int(BankShape.OFFSET), int(BankShape.DEPTH), int(BankShape.HEIGHT), int(BankShape.WIDTH)
 )  # fmt: skip
+_SLOPE, _SLOPE_UNIT = int(BankShape.SLOPE), 256
 _OBJECT, _VARIANT, _ACCEPTED = int(Placed.OBJECT), int(Placed.VARIANT), int(Placed.ACCEPTED)
 _Z, _Y, _X, _PROPOSALS = int(Placed.Z), int(Placed.Y), int(Placed.X), int(Placed.PROPOSALS)
 _DROPPED, _PLACED = int(Fate.DROPPED), int(Fate.PLACED)
@@ -76,7 +78,8 @@ class Contact(NamedTuple):
             has neither WITHIN nor INSIDE.
         visible_other: voxels of j within the volume; the same holds.
         gap: 1/16 mm between the surfaces, 0 where they meet; not measured (0) where the pair's
-            weight GAP is 0.
+            weight GAP is 0. Where FARTHEST is negative it may be less, but is then at least NEAREST
+            as the gap is.
     """
 
     z: int
@@ -174,7 +177,10 @@ def _sum_of(jit: Any, terms: tuple[Any, ...]) -> Any:
 
 
 class Scene(NamedTuple):
-    """Arguments of ``place_gibbs`` of the same names; ``volume`` is its ``shape``."""
+    """Arguments of ``place_gibbs`` of the same names; ``volume`` is its ``shape``.
+
+    ``reach`` is (N, 2, 3), the least and the most of each object's points along each axis.
+    """
 
     order: Any
     pairs: Any
@@ -190,6 +196,7 @@ class Scene(NamedTuple):
     visible: Any
     chosen: Any
     energies: Any
+    reach: Any
 
 
 class Team(NamedTuple):
@@ -334,6 +341,34 @@ def build(
         return least
 
     @jit
+    def surely_apart(reach, place_i, two, place_j, pair, shape, distances):
+        """Whether i's points are at least NEAREST from j's surface, from a bound alone.
+
+        The points lie in a box, and so do their samples of j's grid; none is less than that at the
+        middle by more than the slope allows. What all of the box is off the grid is added.
+        """
+        at, square, beyond = np.int64(0), np.int64(0), np.int64(0)
+        for axis in range(3):
+            low = np.int64(two[_CENTRE + axis]) << 8  # 2^-20 source voxel
+            high = low
+            for own in range(3):
+                step = np.int64(two[_MATRIX + 3 * axis + own])
+                away = (np.int64(place_i[_PLACE + own]) - place_j[_PLACE + own]) << 4
+                start, end = step * (away + reach[0, own]), step * (away + reach[1, own])
+                low, high = low + _lesser(start, end), high + _greater(start, end)
+            side = np.int64(shape[_GRID_DEPTH + axis])
+            beyond = _greater(beyond, _greater(-high, low - ((side - 1) << 20)))
+            first, last = nearest(low, side)[0], nearest(high, side)[0]
+            middle = (first + last) >> 1
+            square += (last - middle) * (last - middle)
+            at = at * side + middle
+        wanted = ((np.int64(pair[_NEAREST]) << 12) + two[_LENGTH] - 1) // two[_LENGTH]
+        spare = distances[shape[_GRID] + at] + (beyond >> 16) - wanted  # 1/16 source voxel
+        spare = _SLOPE_UNIT * _lesser(spare, np.int64(_AMPLE))
+        slope = 16 * np.int64(shape[_SLOPE])
+        return spare >= 0 and spare * spare >= slope * slope * square
+
+    @jit
     def contact_of(place_i, place_j, shared, visible, visible_other, gap):
         return Contact(
             np.int64(place_i[_BODY]) - place_j[_BODY],
@@ -392,13 +427,19 @@ def build(
             energy += mask_terms(pair, contact)
         gap = none
         if pair[_GAP] != 0:
-            part = np.int64(_FAR)
-            if energy <= most:
-                shape = scene.shapes[two[_SHAPE]]
+            part, shape = np.int64(_FAR), scene.shapes[two[_SHAPE]]
+            measured = energy <= most and not (
+                pair[_FARTHEST] < 0
+                and surely_apart(
+                    scene.reach[i], place_i, two, place_j, pair, shape, scene.distances
+                )
+            )
+            if measured:
                 part = least_distance(
                     scene.points[i], place_i, two, place_j, shape, scene.distances, team
                 )
-            gap = _greater((group_least(team, part) * two[_LENGTH]) >> 12, none)
+            part = _greater((group_least(team, part) * two[_LENGTH]) >> 12, none)
+            gap = part if measured else _greater(np.int64(pair[_NEAREST]), none)
         if energy <= most:
             contact = contact_of(place_i, place_j, shared, visible, visible_other, gap)
             energy += surface_terms(pair, contact)
@@ -520,6 +561,15 @@ def build(
         return found
 
     @jit_inlined
+    def bound(points, reach):
+        """Least and most along each axis."""
+        for axis in range(3):
+            least = most = points[0, axis]
+            for p in range(BANK_POINTS):
+                least, most = _lesser(least, points[p, axis]), _greater(most, points[p, axis])
+            reach[0, axis], reach[1, axis] = least, most
+
+    @jit_inlined
     def report(scene, n, placed):
         """Fill object n's row."""
         k, pose = scene.chosen[n], scene.poses[n]
@@ -542,6 +592,7 @@ def build(
         objects = scene.order.shape[0]
         for n in range(team.thread, objects, team.threads):
             scene.chosen[n], scene.visible[n], placed[ranks[n], _PROPOSALS] = -1, 0, 0
+            bound(scene.points[n], scene.reach[n])
             for k in range(scene.energies.shape[1]):
                 scene.energies[n, k] = -1
         synchronize()
@@ -614,7 +665,7 @@ def place_gibbs(
     """
     scene = Scene(
         order, pairs, poses, counts, points, proposals, row_offsets, rows, shapes, distances,
-        shape, visible, chosen, energies,
+        shape, visible, chosen, energies, np.empty((len(order), 2, 3), np.int32),
     )  # fmt: skip
     team = Team(0, 1, 0, 1, 0, 1, energies[0])
     _place_volume(scene, ranks, tries, sweeps, full, placed, team)

@@ -3,6 +3,7 @@
 import numpy as np
 from numba import cuda
 
+from .anatomy_records import STRUCTURES_MAX
 from .place_gibbs import Scene, Team, build
 
 THREADS, LANES = 256, 32
@@ -75,12 +76,13 @@ def place_gibbs(
     ``energies`` and ``placed`` have a leading axis.
     """
     shared = cuda.shared.array(_SHARED, np.int64)
+    reach = cuda.shared.array((STRUCTURES_MAX, 2, 3), np.int32)
     b, thread = cuda.blockIdx.x, np.int64(cuda.threadIdx.x)
     threads = np.int64(cuda.blockDim.x)
     scene = Scene(
         order, pairs, poses[b], counts[b], points[b], proposals[b], row_offsets, rows[b], shapes,
         distances, (np.int64(depth), np.int64(height), np.int64(width)), visible[b], chosen[b],
-        energies[b],
+        energies[b], reach,
     )  # fmt: skip
     lanes = np.int64(LANES)
     team = Team(thread, threads, thread // lanes, threads // lanes, thread % lanes, lanes, shared)

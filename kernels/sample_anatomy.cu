@@ -165,8 +165,10 @@ REAL_FUNCTION Places propose(const float* settings, const Expected& expected, co
         const Words w = random_words(seed, index, STREAM_ANATOMY, draw + PROPOSAL_DRAW + k);
         const float widen =
             tries <= k && k < seconds ? settings[ANATOMY_SAMPLING_WIDEN] : 1.0f;
-        const float z = widen * unit_normal(w.x), y = widen * unit_normal(w.y);
-        const float x = widen * unit_normal(w.z);
+        const float most = (float)PROPOSAL_REACH;
+        const float z = clamped(widen * unit_normal(w.x), -most, most);
+        const float y = clamped(widen * unit_normal(w.y), -most, most);
+        const float x = clamped(widen * unit_normal(w.z), -most, most);
         int* proposal = proposals + k * PROPOSAL_SIZE;
         proposal[PROPOSAL_NOISE] = k < seconds ? gumbel(w.w) : negative_log(w.w);
         int first = 0;

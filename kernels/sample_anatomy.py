@@ -17,6 +17,7 @@ from .anatomy_records import (
     ANATOMY_DRAWS,
     BODY_UNIT,
     PROPOSAL_DRAW,
+    PROPOSAL_REACH,
     STRUCTURES_MAX,
     TILE,
     AnatomySampling,
@@ -69,6 +70,7 @@ _PLACED, _ABSENT = int(Fate.PLACED), int(Fate.ABSENT)
 _THIRD = np.float32(1 / 3)
 _CLIP = np.float32(3)  # of normal numbers that shape a structure
 _LOG2_E = np.float32(1.442695)
+_REACH_MOST = np.float32(PROPOSAL_REACH)
 _PER_QUANTILE = np.float32(1 / QUANTILE_ONE)
 _LARGE, _FAR = np.float32(2.0**30), np.float32(2.0**20)  # as whole numbers, voxels
 # Most of the spacing of control points that one may be moved; injective below 0.4033 (Choi, Lee).
@@ -244,7 +246,9 @@ def _lay_proposals(
     for k in range(seconds + sweeps):
         w0, w1, w2, w3 = random_words(seed, index, _STREAM, draw + PROPOSAL_DRAW + k)
         widen = settings[_WIDEN] if tries <= k < seconds else ONE
-        z, y, x = widen * unit_normal(w0), widen * unit_normal(w1), widen * unit_normal(w2)
+        z = clamped(widen * unit_normal(w0), -_REACH_MOST, _REACH_MOST)
+        y = clamped(widen * unit_normal(w1), -_REACH_MOST, _REACH_MOST)
+        x = clamped(widen * unit_normal(w2), -_REACH_MOST, _REACH_MOST)
         proposals[k, _NOISE] = gumbel(w3) if k < seconds else negative_log(w3)
         first = 0
         for axis in range(3):

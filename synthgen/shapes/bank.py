@@ -246,6 +246,7 @@ class BankShapes(Settings):
         angle = math.radians(min(90.0, _CLIP * self.rotation))
         tilt = min(1.0, math.sin(angle) + math.sin(angle) ** 2)  # of an element off the diagonal
         turned = (1 - tilt) * sides + tilt * sides.sum(1, keepdims=True)
+        turned = np.minimum(turned, np.sqrt((sides**2).sum(1, keepdims=True)))
         return np.asarray(size * (turned + 2 * _CLIP * self.displacement[1] * (1 + 2 * tilt)))
 
 

@@ -15,6 +15,7 @@ from synthgen.backend.plan import BankTables, GibbsTables, Plan, ShellTables
 from synthgen.kernels.anatomy_records import (
     BANK_POINTS,
     CONTROLS,
+    PROPOSAL_REACH,
     TILE,
     AnatomySampling,
     BankStructure,
@@ -24,7 +25,6 @@ from synthgen.kernels.anatomy_records import (
 from synthgen.kernels.paint_shell import paint_shell
 from synthgen.kernels.place_gibbs import place_gibbs
 from synthgen.kernels.pose_lattice import pose_lattice
-from synthgen.kernels.quantiles import NORMAL_QUANTILE, QUANTILE_ONE
 from synthgen.kernels.rasterize_bank import rasterize_bank
 from synthgen.kernels.sample_anatomy import sample_anatomy
 
@@ -36,7 +36,6 @@ _RASTERIZED = (
     "rows", "shells", "counts",
 )  # fmt: skip
 _PAINTED = ("placed", "poses", "row_offsets", "rows", "shells", "weights", "levels")
-_NORMAL_HIGH = int(NORMAL_QUANTILE[-1]) / QUANTILE_ONE  # the largest normal deviate
 
 
 @dataclass(frozen=True)
@@ -95,10 +94,10 @@ class Anatomy:
             factors = self.structures[:, BankStructure.FACTOR : BankStructure.FACTOR + 6]
             rows = np.zeros((len(factors), 3, 3))
             rows[:, *np.tril_indices(3)] = factors
-            reach = np.ceil(_WIDEN * _NORMAL_HIGH * np.abs(rows).sum(2) / voxel) + 1
+            reach = np.ceil(PROPOSAL_REACH * np.abs(rows).sum(2) / voxel) + 1
             # What is contained goes where its container goes, and a little about.
             container = self.structures[:, BankStructure.CONTAINER].astype(np.int64)
-            jitter = _WIDEN * _NORMAL_HIGH * self.settings[AnatomySampling.JITTER] / voxel
+            jitter = PROPOSAL_REACH * self.settings[AnatomySampling.JITTER] / voxel
             reach = np.maximum(reach, reach[container] + np.ceil(jitter) + 1)
             view = view + 2 * reach + 1
         sides = np.ceil(np.minimum(whole, view) / TILE) * TILE + TILE
