@@ -14,6 +14,7 @@ from synthgen.kernels.anatomy_records import (
     ANATOMY_DRAWS,
     BODY_UNIT,
     CONTROLS,
+    PROPOSAL_REACH,
     STRUCTURES_MAX,
     TILE,
     AnatomySampling,
@@ -481,7 +482,10 @@ def factor_of(tables: Tables, n: int) -> np.ndarray:
 
 
 def test_places_are_normal():
-    """About the mean, with the covariance; the second round is wider, sweeps are as the first."""
+    """About the mean, with the covariance; the second round is wider, sweeps are as the first.
+
+    None is farther than PROPOSAL_REACH standard deviations; those that would be are there.
+    """
     tables = tables_of("plain").with_settings(spacing=(0.25, 0.25, 0.25), keep=1, wander=0, widen=2)
     found = several(tables, 3000)
     body = Settings(tables.settings).three("body")
@@ -496,10 +500,18 @@ def test_places_are_normal():
         for part, sd in zip(rounds, (1, 2, 1), strict=True):
             some = numbers[:, part].reshape(-1, 3) / sd
             count = len(some)
+            far = PROPOSAL_REACH / sd
+            beyond, density = stats.norm.sf(far), stats.norm.pdf(far)
+            variance = 1 - 2 * beyond - 2 * far * density + 2 * far**2 * beyond
             assert np.abs(some.mean(0)).max() < 4.5 / np.sqrt(count)
-            assert np.abs(np.cov(some.T) - np.eye(3)).max() < 6 / np.sqrt(count)
-            for axis in range(3):
-                assert stats.kstest(some[:, axis], stats.norm.cdf).pvalue > 1e-4
+            assert np.abs(np.cov(some.T) - variance * np.eye(3)).max() < 6 / np.sqrt(count)
+            assert np.abs(some).max() < far + 0.05
+            inner = far - 0.05
+            for column in some.T:
+                near = column[np.abs(column) < inner]
+                assert stats.kstest(near, stats.truncnorm(-inner, inner).cdf).pvalue > 1e-4
+                outside = 2 * stats.norm.sf(inner)
+                assert stats.binomtest(count - len(near), count, outside).pvalue > 1e-4
 
 
 def test_places_may_be_uniform():
