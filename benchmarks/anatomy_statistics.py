@@ -93,7 +93,7 @@ def scene_of(arrays: Mapping[str, Any], tries: int, shape: tuple[int, int, int])
     placed = arrays["placed"][np.argsort(arrays["placed"][:, Placed.OBJECT])]
     fates = placed[:, Placed.ACCEPTED].copy()
     drawn = poses[:, Pose.FATE] == Fate.PLACED
-    length = (poses[drawn, Pose.VOXEL] / 256) * (poses[drawn, Pose.LENGTH] / 4096)
+    length = (poses[drawn, Pose.VOXEL] / 65536) * (poses[drawn, Pose.LENGTH] / 4096)
     voxel = float(np.median(length)) if drawn.any() else 0.0
     masks = np.zeros((len(poses), *shape), bool)
     centres = np.full((len(poses), 3), np.nan)

@@ -1,7 +1,7 @@
 """What each CUDA kernel costs, read off the compiler: no GPU and no driver needed.
 
 Usage: python benchmarks/cuda_report.py [--json] [--evaluations]
-Needs the wheels cuda-bindings and nvidia-cuda-nvrtc, and for the placement, which Numba compiles,
+Needs the wheels cuda-bindings and nvidia-cuda-nvrtc, and for the placements, which Numba compiles,
 numba-cuda, nvidia-nvvm and nvidia-cuda-nvcc; the extra ``dev`` installs them.
 """
 
@@ -108,24 +108,32 @@ def _compiled(
 # A process of its own, since Numba would reuse what it compiled for another architecture.
 _PLACEMENT = """
 import sys
+from importlib import import_module
 from types import SimpleNamespace
 from numba import cuda, types
-from synthgen.kernels.place_overlap_cuda import place_overlap
 
-cc = (int(sys.argv[1]), 0)
+cc, name = (int(sys.argv[1]), 0), sys.argv[2]
+placement = getattr(import_module(f"synthgen.kernels.{name}_cuda"), name)
 # Numba asks the device for its capability when it compiles what a kernel calls.
-type(place_overlap).compile_device.__globals__["get_current_device"] = lambda: SimpleNamespace(
+type(placement).compile_device.__globals__["get_current_device"] = lambda: SimpleNamespace(
     compute_capability=cc
 )
-array = lambda dtype, dimensions: types.Array(dtype, dimensions, "C")
-signature = (
-    array(types.int32, 3), array(types.int32, 4), array(types.uint64, 3), array(types.uint64, 4),
-    types.int64, types.int64, types.int64, types.int64, types.boolean, types.uint64,
-    array(types.uint64, 1), array(types.int32, 3),
-)
-kernel = place_overlap.py_func
-print(cuda.compile(kernel, signature, cc=cc, device=False, output="ptx", abi="numba")[0])
+
+def type_of(text):
+    name, _, dimensions = text.partition(":")
+    kind = getattr(types, name)
+    return types.Array(kind, int(dimensions), "C") if dimensions else kind
+
+signature = tuple(map(type_of, sys.argv[3].split()))
+print(cuda.compile(placement.py_func, signature, cc=cc, device=False, output="ptx", abi="numba")[0])
 """
+# Types of the arguments, with the number of axes of arrays.
+PLACEMENTS = {
+    "place_overlap": "int32:3 int32:4 uint64:3 uint64:4 int64 int64 int64 int64 boolean uint64 "
+    "uint64:1 int32:3",
+    "place_gibbs": "int32:1 int32:1 int32:3 int32:3 int32:2 int32:4 int32:4 int64:1 uint64:2 "
+    "int32:2 int16:1 int64 int64 boolean int64 int64 int64 int32:2 int32:2 int64:3 int32:3",
+}
 
 
 def placement_tools() -> str | None:
@@ -142,9 +150,9 @@ def _assembler() -> Path:
     return Path(folders[0], "bin", "ptxas")
 
 
-def compile_placement(architecture: str) -> Compiled:
-    """The placement as Numba compiles it, through the assembler."""
-    command = [sys.executable, "-c", _PLACEMENT, architecture[3]]
+def compile_placement(architecture: str, name: str = "place_overlap") -> Compiled:
+    """A placement, one of ``PLACEMENTS``, as Numba compiles it, through the assembler."""
+    command = [sys.executable, "-c", _PLACEMENT, architecture[3], name, PLACEMENTS[name]]
     ptx = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     with tempfile.TemporaryDirectory() as folder:
         source, binary = Path(folder, "placement.ptx"), Path(folder, "placement.cubin")
@@ -152,13 +160,14 @@ def compile_placement(architecture: str) -> Compiled:
         command = [str(_assembler()), "-v", "-arch", architecture, str(source), "-o", str(binary)]
         log = subprocess.run(command, capture_output=True, text=True, check=True).stderr
         entry = re.findall(r"\.entry (\w+)", ptx)[0]
-        return _compiled("place_overlap", {}, architecture, log, binary.read_bytes(), entry, ptx)
+        return _compiled(name, {}, architecture, log, binary.read_bytes(), entry, ptx)
 
 
 def report() -> Iterator[Compiled]:
     """Every kernel, in every variant, for every architecture."""
-    for architecture in ARCHITECTURES if placement_tools() is None else ():
-        yield compile_placement(architecture)
+    placements = PLACEMENTS if placement_tools() is None else ()
+    for name, architecture in itertools.product(placements, ARCHITECTURES):
+        yield compile_placement(architecture, name)
     for name in kernel_names():
         for defines, architecture in itertools.product(variants(name), ARCHITECTURES):
             yield compile_kernel(name, defines, architecture)

@@ -30,7 +30,7 @@ fi
 stamp=$(date -u +%Y-%m-%d)
 status=0
 timeout 240 "$python" -m pytest tests -m gpu -q --junitxml "$out/gpu-tests-$stamp.xml" || status=1
-timeout 150 "$python" -m pytest benchmarks --benchmark-only -m gpu -q \
+timeout 200 "$python" -m pytest benchmarks --benchmark-only -m gpu -q \
     --benchmark-json "$out/gpu-stages-$stamp.json" || status=1
 for recipe in avs-db fdif; do
     for batch in 64 256; do
@@ -39,7 +39,7 @@ for recipe in avs-db fdif; do
     done
 done
 if "$python" -c "import cuda.bindings.nvrtc" 2> /dev/null; then
-    timeout 60 "$python" benchmarks/cuda_report.py --json > "$out/cuda-report-$stamp.json" || status=1
+    timeout 100 "$python" benchmarks/cuda_report.py --json > "$out/cuda-report-$stamp.json" || status=1
 fi
 ls -l "$out"
 exit $status

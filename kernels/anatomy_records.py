@@ -89,7 +89,7 @@ class Pose(IntEnum):
     HEIGHT = 18
     WIDTH = 19
     CLIPPED = 20  # 1: parts that no proposal brings into view are left out of the box
-    VOXEL = 21  # 1/256 source voxels a voxel, geometric mean
+    VOXEL = 21  # 1/65536 source voxels a voxel, geometric mean
     LENGTH = 22  # 1/4096 mm a source voxel, geometric mean
     VALUE = 23  # intensity
     LEADER = 24  # 1 + the object whose place its proposals follow; 0: none

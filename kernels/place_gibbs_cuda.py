@@ -59,9 +59,11 @@ def _block_most(team, value):
 
 
 _device = cuda.jit(device=True)
-_place_volume = build(
-    _device, _device, _count_bits, _synchronize,
-    _group_sum, _group_least, _block_most, _block_least,
+_place_volume = _device(
+    build(
+        _device, _device, _count_bits, _synchronize,
+        _group_sum, _group_least, _block_most, _block_least,
+    )
 )  # fmt: skip
 
 

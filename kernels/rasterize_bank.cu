@@ -143,8 +143,11 @@ __device__ __forceinline__ Grid grid_of(const int* shape, const Sample* distance
 
 __device__ __forceinline__ int voxel_distance(const Grid& grid, const Tile& tile, int z, int y, int x)
 {
-    return distance_in(grid, position(tile.z, z, y, x), position(tile.y, z, y, x),
-                       position(tile.x, z, y, x));
+    const int at_z = position(tile.z, z, y, x), at_y = position(tile.y, z, y, x);
+    const int at_x = position(tile.x, z, y, x);
+    const bool on_grid = at_z >= 0 && at_z <= grid.last_z && at_y >= 0 && at_y <= grid.last_y
+        && at_x >= 0 && at_x <= grid.last_x;
+    return on_grid ? distance_in(grid, at_z, at_y, at_x) : DISTANCE_FAR;
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 4) rasterize_bank(
@@ -170,8 +173,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) rasterize_bank(
     if (threadIdx.x == 0) {
         int high_limit = 0, low_limit = 0;
         for (int p = 0; p < P; ++p) {
-            const Int above = 2 * (Int)steps[2 * p] * pose[POSE_VOXEL];
-            const Int below = 2 * (Int)steps[2 * p + 1] * pose[POSE_VOXEL];
+            const Int above = (Int)steps[2 * p] * pose[POSE_VOXEL] >> 7;
+            const Int below = (Int)steps[2 * p + 1] * pose[POSE_VOXEL] >> 7;
             limits[p][0] = (int)(above < DISTANCE_FAR - 1 ? above : DISTANCE_FAR - 1);
             limits[p][1] = -(int)(below < DISTANCE_FAR - 1 ? below : DISTANCE_FAR - 1);
             high_limit = limits[p][0] > high_limit ? limits[p][0] : high_limit;

@@ -25,13 +25,14 @@ from .float_lanes import (
     load,
     lower,
     packed,
+    picked,
     places,
     pointer,
     splat,
     store,
     upper,
 )
-from .jit import device, kernel
+from .jit import device, inlined, kernel
 from .source_distance import DISTANCE_FAR, last_position, source_distance
 
 _FATE, _SHAPE, _VOXEL = int(Pose.FATE), int(Pose.SHAPE), int(Pose.VOXEL)
@@ -214,6 +215,23 @@ def distance_in(distances, shape, z, y, x):
     )  # fmt: skip
 
 
+@inlined
+def on_axis(position, side):
+    """Whether positions are between the first and the last sample of an axis."""
+    return (np.int32(0) <= position) & (position <= last_position(side))
+
+
+@device
+def shown_distance(distances, shape, z, y, x):
+    """Distances at voxels; beyond the grid, DISTANCE_FAR: no shell reaches farther than that."""
+    d = distance_in(distances, shape, z, y, x)
+    on_grid = (
+        on_axis(z, shape[_GRID_DEPTH]) & on_axis(y, shape[_GRID_HEIGHT])
+        & on_axis(x, shape[_GRID_WIDTH])
+    )  # fmt: skip
+    return picked(on_grid, d, splat(np.int32(DISTANCE_FAR)))
+
+
 @device
 def patch(c, x, y):
     """Positions along one axis of a tile's first patch, and what each of the next ones adds."""
@@ -244,7 +262,7 @@ def evaluate_tile(coefficients, tile, distances, shape, limits, shells, bits):
     py, dy = patch(pointer(c, axis), x, y)
     px, dx = patch(pointer(c, 2 * axis), x, y)
     for k in range(TILE):
-        d = distance_in(distances, shape, pz >> _TO_SHARE, py >> _TO_SHARE, px >> _TO_SHARE)
+        d = shown_distance(distances, shape, pz >> _TO_SHARE, py >> _TO_SHARE, px >> _TO_SHARE)
         to = np.uint64(_ROWS * k)
         bits[tile] |= np.uint64(packed(d < np.int32(0))) << to
         for p in range(shells):
@@ -360,11 +378,14 @@ def rasterize_object(
     return total
 
 
+_TO_DISTANCE = 7  # from steps, 1/256 voxel, times VOXEL, 1/65536
+
+
 @device
 def lay_limits(pose, steps, shells, limits):
     """Largest and least distance of each shell; short of where samples are clipped."""
     for i in range(2 * shells):
-        width = 2 * np.int64(steps[i]) * np.int64(pose[_VOXEL])
+        width = (np.int64(steps[i]) * np.int64(pose[_VOXEL])) >> _TO_DISTANCE
         width = smaller(width, DISTANCE_FAR - 1)
         limits[i] = np.int32(-width if i & 1 else width)
 

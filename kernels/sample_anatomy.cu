@@ -416,17 +416,21 @@ extern "C" __global__ void sample_anatomy(
         return;
     }
     const float* containing = structures + container * BANK_STRUCTURE_SIZE;
+    const Words container_head = words_of(first, container_lane);
+    int which = shape_taken(settings, structures, n, container_head.z);
+    const int leading = shape_taken(settings, structures, container, container_head.z);
+    int subject = subject_of(structures, choices, S, leading, container_head.y);
     const bool follows = container != n && settings[ANATOMY_SAMPLING_UNIFORM] == 0.0f
-        && is_drawn(settings, containing, words_of(first, container_lane).x, view);
+        && (int)structures[which * BANK_STRUCTURE_SIZE + BANK_STRUCTURE_CONTAINER] == leading
+        && shapes[((Int)subject * N + which) * BANK_SHAPE_SIZE + BANK_SHAPE_DEPTH] != 0
+        && is_drawn(settings, containing, container_head.x, view);
     const int leader = follows ? container : n, leader_lane = follows ? container_lane : 0;
-    const Words leader_head = words_of(first, leader_lane);
+    if (!follows) {
+        which = shape_taken(settings, structures, n, head.z);
+        subject = subject_of(structures, choices, S, which, head.y);
+    }
     const Words pose_words = words_of(first, leader_lane + 1);
     const Words turn_words = words_of(first, leader_lane + 2);
-    const int which = shape_taken(settings, structures, n, leader_head.z);
-    const int leading = shape_taken(settings, structures, leader, leader_head.z);
-    int subject = subject_of(structures, choices, S, leading, leader_head.y);
-    if (shapes[((Int)subject * N + which) * BANK_SHAPE_SIZE + BANK_SHAPE_DEPTH] == 0)
-        subject = subject_of(structures, choices, S, which, head.y);
     const Int own = (Int)subject * N + which, shape = (Int)view.level * S * N + own;
 
     const Stand stand = stand_of(settings, pose_words, turn_words, which != n);
@@ -439,7 +443,7 @@ extern "C" __global__ void sample_anatomy(
         pose[POSE_SHAPE] = (int)shape;
         pose[POSE_VALUE] = bounded(head.w, (int)settings[ANATOMY_SAMPLING_VALUE_LOW],
                                    (int)settings[ANATOMY_SAMPLING_VALUE_HIGH]);
-        pose[POSE_VOXEL] = rounded(per_voxel * 256.0f);
+        pose[POSE_VOXEL] = rounded(per_voxel * 65536.0f);
         pose[POSE_LENGTH] = rounded(stand.mean * spacing * 4096.0f);
 #pragma unroll
         for (int axis = 0; axis < 3; ++axis) {
@@ -466,8 +470,8 @@ extern "C" __global__ void sample_anatomy(
     for (int axis = 0; axis < 3; ++axis) {
         if (follows) {
             const int away = place_of(containing[BANK_STRUCTURE_MEAN + axis], view, axis);
-            places.least[axis] += spread.least[axis] - away;
-            places.most[axis] += spread.most[axis] - away;
+            places.least[axis] += min(spread.least[axis] - away, 0);
+            places.most[axis] += max(spread.most[axis] - away, 0);
         }
         const int anchor = place_of(expected.middle[axis], view, axis);
         if (lane == 0) {

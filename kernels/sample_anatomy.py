@@ -79,7 +79,7 @@ _INJECTIVE = np.float32(0.4)
 # rounded.
 _SLACK = np.float32(0.125)
 _MATRIX_ONE, _CONTROL_ONE = np.float32(65536), np.float32(4096)
-_VOXEL_ONE, _LENGTH_ONE = np.float32(256), np.float32(4096)
+_VOXEL_ONE, _LENGTH_ONE = np.float32(65536), np.float32(4096)
 _POINT_ONE, _BODY_ONE = np.float32(16), np.float32(BODY_UNIT)
 
 
@@ -103,7 +103,7 @@ def rounded(x):
 
 @device
 def cube_root(x):
-    """Of 1e-6 .. 1e6, to a few roundings: Newton's method."""
+    """Of 1e-9 .. 1e9, to a few roundings: Newton's method."""
     found = ONE
     for _ in range(40):
         found = found - _THIRD * (found - x / (found * found))
@@ -385,7 +385,8 @@ def _follow(
         middle: (3,) mm in the body, out.
         factor: (6,) mm, of the covariance, out.
         proposals: (2 * tries + sweeps, Proposal.SIZE), overwritten.
-        spread: (2, 3) int64, how far the leader may be off its expected place, voxels, out.
+        spread: (2, 3) int64, how far the leader may be off its expected place, voxels; 0 is within,
+            as it may not be placed; out.
     """
     mean = structures[leader, _MEAN : _MEAN + 3]
     _lay_proposals(
@@ -394,8 +395,8 @@ def _follow(
     )  # fmt: skip
     for axis in range(3):
         anchor = _place_of(mean[axis], voxel[axis], origin[axis])
-        spread[0, axis] -= anchor
-        spread[1, axis] -= anchor
+        spread[0, axis] = smaller(spread[0, axis] - anchor, 0)
+        spread[1, axis] = larger(spread[1, axis] - anchor, 0)
         middle[axis] = fused(np.float32(anchor), voxel[axis], origin[axis])
         for own in range(3):
             middle[axis] = fused(turn[axis, own] * stretch[own], offset[own], middle[axis])
@@ -414,16 +415,18 @@ def _sample_structure(
     if not _is_drawn(settings, structures, n, head, voxel, origin):
         return
     # What is contained is of the same person as its container, turned, scaled and moved with it.
-    leader = int(structures[n, _CONTAINER])
-    if settings[_UNIFORM] != ZERO or not _is_drawn(
-        settings, structures, leader, heads[leader], voxel, origin
-    ):
-        leader = n
+    count, leader = structures.shape[0], int(structures[n, _CONTAINER])
     which = _shape_taken(settings, structures, n, heads[leader])
     leading = _shape_taken(settings, structures, leader, heads[leader])
-    count = structures.shape[0]
     subject = _subject_of(structures, choices, leading, heads[leader])
-    if shapes[subject * count + which, _GRID_DEPTH] == 0:
+    if (
+        settings[_UNIFORM] != ZERO
+        or int(structures[which, _CONTAINER]) != leading
+        or shapes[subject * count + which, _GRID_DEPTH] == 0
+        or not _is_drawn(settings, structures, leader, heads[leader], voxel, origin)
+    ):
+        leader = n
+        which = _shape_taken(settings, structures, n, head)
         subject = _subject_of(structures, choices, which, head)
     own = subject * count + which
     shape = level * choices.shape[1] * count + own

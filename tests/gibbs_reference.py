@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from synthgen.bank.bank import slope_of
 from synthgen.kernels.anatomy_records import (
     BANK_POINTS,
     BODY_UNIT,
@@ -252,7 +253,7 @@ def scene_of(
     for n, solid in enumerate(solids):
         grid, variant = grid_of(solid), (n + 1) % (objects + 2)
         middle = (np.array(grid.shape) - 1) // 2
-        shapes[variant] = [used, *grid.shape, *(4096 * middle), 256]
+        shapes[variant] = [used, *grid.shape, *(4096 * middle), slope_of(grid)]
         distances.append(grid.ravel())
         used += grid.size
         pose = poses[n]
@@ -326,6 +327,19 @@ def random_relations(scene: Scene, random: np.random.Generator) -> None:
         scene.poses[:, Pose.FATE] = fates
 
 
+def random_leaders(scene: Scene, random: np.random.Generator) -> None:
+    """Some objects follow others, of which some are placed later or not at all."""
+    objects = len(scene.order)
+    for n in range(objects):
+        pose = scene.poses[n]
+        expected = random.integers(0, scene.shape)
+        pose[Pose.ANCHOR : Pose.ANCHOR + 3] = expected
+        pose[Pose.ANCHOR_BODY : Pose.ANCHOR_BODY + 3] = expected * BODY_UNIT // 100
+        leader = int(random.integers(objects))
+        if leader != n and random.random() < 0.6:
+            pose[Pose.LEADER] = leader + 1
+
+
 def random_scene(seed: int) -> Scene:
     """Ellipsoids of many sizes, in boxes of one to three words, in a small odd volume."""
     random = np.random.default_rng(seed)
@@ -347,4 +361,6 @@ def random_scene(seed: int) -> Scene:
     if random.random() < 0.3:  # something that the resolution has lost
         n = random.integers(len(solids))
         scene.counts[n], scene.poses[n, Pose.CLIPPED] = 0, random.integers(2)
+    if random.random() < 0.6:
+        random_leaders(scene, random)
     return scene

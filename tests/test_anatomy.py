@@ -1,8 +1,8 @@
-"""Scenes of a shape bank through the engine: both sides alike, what is drawn, what never happens."""
+"""Scenes of a shape bank through the engine: both sides alike, and what becomes of a structure."""
 
 import ast
 import inspect
-from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,9 @@ from synthgen.bank.relations import Kind
 from synthgen.bench import bench
 from synthgen.engine import Generator, plan_of
 from synthgen.kernels.anatomy_records import BankShape, Fate, Pose
-from synthgen.kernels.place_gibbs import place_gibbs
-from synthgen.kernels.place_overlap import place_overlap
 from synthgen.kernels.records import Placed
 from synthgen.preview import from_recipe, from_store
-from synthgen.recipe import builtin_names, load_recipe
+from synthgen.recipe import load_recipe
 from synthgen.store import build, verify
 from tests.backends import NUMBA, HostCudaBackend
 from tests.digests import digest
@@ -71,7 +69,7 @@ VARIANTS = {
     "one structure": variant(shapes__structures=("heart",)),
     "undeformed": variant(**UNDEFORMED),
     "far displaced": variant(shapes__displacement=(20.0, 30.0), shapes__rotation=60.0),
-    "finer than the bank": variant(shape=(33, 48, 40), scale=False, shapes__zoom=(0.3, 0.6)),
+    "finer than the bank": variant(scale=False, shapes__zoom=(0.5, 1.0), shapes__structures=FEW),
     "coarse": variant(shapes__zoom=(15.0, 20.0), shapes__keep=0.5),
 }
 each_variant = pytest.mark.parametrize("recipe", VARIANTS.values(), ids=VARIANTS)
@@ -97,15 +95,22 @@ def assert_equal(actual, expected):
 
 @needs_compiler
 @each_variant
-@pytest.mark.parametrize("order", [0, 1, 2])
-def test_cuda_source_equals_the_cpu_kernels(recipe, order):
-    indices = [0, 1, 2**63 + 5]
-    assert_equal(host_cuda(recipe, order=order).batch(indices), cpu(recipe).batch(indices))
+def test_cuda_source_equals_the_cpu_kernels(recipe):
+    indices = [0, 2**63 + 5]
+    assert_equal(host_cuda(recipe, order=2).batch(indices), cpu(recipe).batch(indices))
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("order", [0, 1, 3])
+def test_the_order_of_threads_changes_no_voxel(name, order):
+    recipe = VARIANTS[name]
+    assert_equal(host_cuda(recipe, order=order).batch(range(3)), cpu(recipe).batch(range(3)))
 
 
 @needs_compiler
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["fake-it-right", "float16 linear", "finer than the bank"])
+@pytest.mark.parametrize("name", ["fake-it-right", "float16 linear"])
 def test_cuda_source_keeps_within_its_arrays(name):
     host = host_cuda(VARIANTS[name], sanitize=True, order=2)
     assert_equal(host.batch([1]), cpu(VARIANTS[name]).batch([1]))
@@ -138,15 +143,14 @@ def test_what_was_made_before_changes_no_voxel(recipe):
 
 
 class Volume:
-    """One volume: its batch, and the arrays that its stages left."""
+    """One volume: its batch, and the arrays that its stages left, until the next one is made."""
 
-    def __init__(self, recipe, index, seed=7):
-        generator = cpu(recipe, seed)
+    def __init__(self, generator, index):
         self.batch = generator.empty([index])
         stages = generator.stages(self.batch)
         for stage in stages:
             stage.run()
-        self.shape = recipe.reference_shape
+        self.shape = generator.recipe.reference_shape
         self.arrays = {**stages.arrays, **generator._backend._constants}
         self.rows = {int(row[Placed.OBJECT]): row for row in self.arrays["placed"]}
 
@@ -156,23 +160,34 @@ class Volume:
 
     def box(self, n, words):
         """(D, H, W) bool of an object's box, from rows or from a shell's plane."""
-        sides = depth, height, width = self.arrays["poses"][n, Pose.DEPTH : Pose.WIDTH + 1]
+        depth, height, width = (int(v) for v in self.arrays["poses"][n, Pose.DEPTH :][:3])
         across = -(-width // 64)
         first = self.arrays["row_offsets"][n]
         block = words[first : first + depth * across * height].reshape(depth, across, height)
-        bits = (block[..., None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
-        return bits.transpose(0, 2, 1, 3).reshape(depth, height, -1)[:, :, :width].reshape(sides)
+        octets = np.ascontiguousarray(block.transpose(0, 2, 1), "<u8").view(np.uint8)
+        return np.unpackbits(octets, axis=-1, bitorder="little")[..., :width].astype(bool)
 
     def voxels(self, n, words):
         """(D, H, W) bool of the volume: where the bits of an object land."""
-        found = np.zeros(self.shape, bool)
         first = self.rows[n][Placed.Z : Placed.X + 1] + self.arrays["poses"][n, Pose.BOX :][:3]
-        at = np.argwhere(self.box(n, words)) + first
-        found[tuple(at[((at >= 0) & (at < self.shape)).all(1)].T)] = True
+        box = self.box(n, words)
+        low = np.minimum(np.maximum(-first, 0), box.shape)
+        box, first = box[low[0] :, low[1] :, low[2] :], first + low
+        room = [max(0, whole - start) for whole, start in zip(self.shape, first, strict=True)]
+        box = box[: room[0], : room[1], : room[2]]
+        found = np.zeros(self.shape, bool)
+        if box.size:
+            z, y, x = first
+            found[z : z + box.shape[0], y : y + box.shape[1], x : x + box.shape[2]] = box
         return found
 
     def inside(self, n):
         return self.voxels(n, self.arrays["rows"])
+
+
+def volumes(recipe, count):
+    generator = cpu(recipe)
+    return (Volume(generator, index) for index in range(count))
 
 
 def painted(volume, hidden_lines):
@@ -193,8 +208,7 @@ def painted(volume, hidden_lines):
 @each_variant
 def test_volumes_are_painted_from_what_was_placed(recipe):
     ranks = plan_of(recipe).shapes.ranks
-    for index in range(3):
-        volume = Volume(recipe, index)
+    for volume in volumes(recipe, 3):
         assert list(volume.rows) == np.argsort(ranks).tolist(), "placed is in painting order"
         image, label = painted(volume, recipe.appearance.hidden_lines)
         np.testing.assert_array_equal(volume.batch.label[0, 0], label)
@@ -207,48 +221,50 @@ def test_volumes_are_painted_from_what_was_placed(recipe):
 
 def test_undeformed_structures_are_the_bank_s():
     """Voxels as large as the bank's: each box is its person's distances, turned to bits."""
-    recipe = variant(shape=(60, 70, 80), scale=False, shapes__zoom=(1.0, 1.0), **UNDEFORMED)
+    zoom = open_bank("builtin").spacing / 1.5
+    recipe = variant(shape=(60, 70, 80), scale=False, shapes__zoom=(zoom, zoom), **UNDEFORMED)
     checked = 0
-    for index in range(4):
-        volume = Volume(recipe, index)
+    for volume in volumes(recipe, 4):
         for n in volume.placed():
             pose = volume.arrays["poses"][n]
             row = volume.arrays["bank_shapes"][pose[Pose.SHAPE]].astype(int)
             sides = row[BankShape.DEPTH : BankShape.WIDTH + 1]
             distances = volume.arrays["distances"][row[BankShape.OFFSET] :][: sides.prod()]
             centre = row[BankShape.CENTRE : BankShape.CENTRE + 3] / 4096
-            box = volume.box(n, volume.arrays["rows"]) != 0
+            box = volume.box(n, volume.arrays["rows"])
             first = centre + pose[Pose.BOX : Pose.BOX + 3]
-            at = np.moveaxis(np.indices(box.shape), 0, -1) + first
+            at = np.indices(box.shape) + first[:, None, None, None]
             grid = distances.reshape(sides).astype(float)
-            found = map_coordinates(grid, np.moveaxis(at, -1, 0), order=1, mode="nearest")
+            found = map_coordinates(grid, at, order=1, mode="nearest")
             certain = np.abs(found) > 0.5
             np.testing.assert_array_equal(box[certain], (found < 0)[certain])
             checked += np.count_nonzero(box)
-    assert checked > 100_000
+    assert checked > 50_000
 
 
-def broken_limits(recipe, volumes, seed=7):
-    """How often two placed structures break a hard limit, counted on voxels, and pairs of each kind.
+def broken_limits(recipe, count=60):
+    """Pairs of placed structures that break a limit, counted on voxels, and pairs by their kind.
 
     The limits are those of the built-in recipes, whatever the recipe says.
     """
     kind = recipe.shapes.pair_table()["kind"]
     broken, counted = 0, dict.fromkeys(Kind, 0)
-    for index in range(volumes):
-        volume = Volume(recipe, index, seed)
-        masks = {n: volume.inside(n) for n in volume.placed()}
-        for i, one in masks.items():
-            for j, other in masks.items():
-                shared, relation = np.count_nonzero(one & other), Kind(kind[i, j])
+    for volume in volumes(recipe, count):
+        seen = volume.placed()
+        masks = np.array([volume.inside(n).ravel() for n in seen], np.float32)
+        shared = masks @ masks.T  # exact below 2^24
+        for one, i in enumerate(seen):
+            for other, j in enumerate(seen):
+                relation, size = Kind(kind[i, j]), shared[one, one]
                 if i == j or relation == Kind.CONTAINS:
                     continue
                 counted[relation] += 1
                 if relation == Kind.INSIDE:
-                    broken += shared / one.sum() < 0.8 - 1e-5
+                    broken += shared[one, other] < (0.8 - 1e-5) * size
                 else:
                     most = 0.3 if relation == Kind.TOUCHING else 0.1
-                    broken += shared / min(one.sum(), other.sum()) > most + 1e-5
+                    least = min(size, shared[other, other])
+                    broken += shared[one, other] > (most + 1e-5) * least
     return broken, counted
 
 
@@ -262,13 +278,13 @@ def broken_limits(recipe, volumes, seed=7):
     ids=[*NAMES, "two sweeps", "uniform"],
 )
 def test_no_two_structures_break_a_limit(recipe):
-    broken, counted = broken_limits(recipe, 60)
+    broken, counted = broken_limits(recipe)
     assert broken == 0
     assert min(counted[kind] for kind in (Kind.APART, Kind.TOUCHING, Kind.INSIDE)) >= 20
 
 
 def test_without_limits_some_are_broken():
-    broken, _ = broken_limits(variant(shape=(40, 48, 44), placement__limits=None), 60)
+    broken, _ = broken_limits(variant(shape=(40, 48, 44), placement__limits=None))
     assert broken > 0
 
 
@@ -305,25 +321,26 @@ def test_the_benchmark_counts_what_was_placed_and_dropped():
     assert (fates == Fate.DROPPED).any()
 
 
-def test_a_follower_keeps_its_place_in_its_container():
-    """Without jitter it shares its container's turn and scale, and so lies where its person has it."""
-    recipe = variant(shape=(40, 48, 44), shapes__jitter=0.0, shapes__mirror=0.0)
-    names = recipe.shapes.class_names
+def test_what_is_contained_lies_where_its_person_has_it():
+    """Without jitter it has its container's person, turn and scale, and goes where that goes."""
+    recipe = variant(shape=(40, 48, 44), shapes__jitter=0.0)
+    bank, plan, names = open_bank("builtin"), plan_of(recipe), recipe.shapes.class_names
     inner, outer = names.index("spinal_canal"), names.index("spine")
-    subjects = len(open_bank("builtin").volumes)
     both = 0
-    for index in range(20):
-        volume = Volume(recipe, index)
+    for volume in volumes(recipe, 20):
         poses = volume.arrays["poses"]
         if not {inner, outer} <= set(volume.placed()):
             continue
         both += 1
         assert poses[inner, Pose.LEADER] == outer + 1
-        one, other = (poses[n, Pose.SHAPE] // len(names) % subjects for n in (inner, outer))
-        assert one == other
-        np.testing.assert_array_equal(
-            poses[inner, Pose.MATRIX : Pose.MATRIX + 9], poses[outer, Pose.MATRIX : Pose.MATRIX + 9]
-        )
+        assert poses[inner, Pose.SHAPE] - inner == poses[outer, Pose.SHAPE] - outer
+        turn, same = poses[[inner, outer], Pose.MATRIX : Pose.MATRIX + 9].reshape(2, 3, 3)
+        np.testing.assert_array_equal(turn, same)
+        level, row = divmod(int(poses[inner, Pose.SHAPE]), bank.subjects * len(names))
+        away = plan.shapes.offsets[row] / (bank.spacing * 2**level)
+        expected = np.linalg.solve(turn / 65536, away)
+        places = volume.rows[inner] - volume.rows[outer]
+        assert np.abs(places[Placed.Z : Placed.X + 1] - expected).max() <= 1.5
     assert both >= 5
 
 
@@ -412,7 +429,7 @@ def test_host_runs_numba_kernels_with_the_arguments_of_cuda_ones(name):
         if isinstance(node, ast.Subscript) and ast.unparse(node.slice) == "b"
     }
     assert NUMBA[name][1] == per_volume
-    at = arguments.index("depth")
-    assert arguments[at : at + 3] == ["depth", "height", "width"]
-    on_cpu = inspect.signature(getattr(kernels_of(name), name).py_func).parameters
-    assert [*arguments[:at], "shape", *arguments[at + 3 :]] == list(on_cpu)
+    twin = getattr(import_module(f"synthgen.kernels.{name}"), name)
+    on_cpu = ", ".join(inspect.signature(twin.py_func).parameters)
+    on_cuda = ", ".join(arguments).replace("depth, height, width", "shape")
+    assert on_cuda.replace("indices", "index") == on_cpu

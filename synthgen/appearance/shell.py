@@ -20,7 +20,7 @@ from synthgen.settings import IntRange, Settings
 _UNIT = 256  # of half widths and of weights
 _SIGMAS = 2.0  # of a Gaussian fall-off, at the outermost shell
 
-Width = Annotated[float, Field(ge=0, le=8)]
+Width = Annotated[float, Field(ge=0, le=64)]
 
 
 class Shell(Settings):
@@ -28,7 +28,8 @@ class Shell(Settings):
 
     Attributes:
         outside, inside: how far a shell reaches from an organ's surface to either side, in voxels
-            before the organ is displaced or scaled along single axes.
+            before the organ is displaced or scaled along single axes. To the outside it ends with
+            the bank's grids, 8 of the bank's voxels (coarser ones of zoomed-out views: 4 or 2).
         falloff: ``constant``; or towards both sides in eight steps, ``linear`` down to 0, or
             ``gaussian`` to two standard deviations.
         value: bounds of an organ's intensity; everything else is 0.

@@ -46,11 +46,17 @@ def build(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            help="Label maps, NIfTI or NRRD, one a person; or folders.", metavar="INPUT..."
+            help="Label maps, NIfTI or NRRD, one a person; or folders of them.", metavar="INPUT..."
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The bank to write.", show_default=False)
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The bank to write: a folder, or a file that ends in .zip.",
+            show_default=False,
+        ),
     ],
     names: Annotated[
         Path | None,
@@ -82,8 +88,10 @@ def build(
     from synthgen.bank import build_bank, save_bank
     from synthgen.bank.names import guess_mirrors
     from synthgen.bank.reading import read_subjects
-    from synthgen.bank.store import check_free
+    from synthgen.bank.store import check_free, is_bank
 
+    if not overwrite and is_bank(output):
+        raise ValueError(f"--output: {output} exists already; --overwrite replaces it")
     check_free(output, overwrite=overwrite)
     naming = _naming(inputs, names, preset)
     started = monotonic()
@@ -159,6 +167,8 @@ def graph(
         raise ValueError("--output: a picture, or --yaml, or both, must be asked for, got neither")
     if output is not None:
         _check_png(output)
+    if yaml is not None:
+        _check_folder("--yaml", yaml)
     opened = open_bank(source)
     if output is not None:
         from synthgen.bank.pictures import draw_graph
@@ -173,13 +183,23 @@ def graph(
 @bank.command(epilog=examples("synthgen bank relate organs.zarr relations.yaml"))
 def relate(
     source: Annotated[Path, typer.Argument(metavar="BANK", help="A bank.", show_default=False)],
-    file: Annotated[Path, typer.Argument(help="YAML, as graph writes it.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RELATIONS", help="YAML, as bank graph --yaml writes it.", show_default=False
+        ),
+    ],
 ) -> None:
     """Replace a bank's relations by those of a file."""
     from synthgen.bank import Relations
     from synthgen.bank import relate as replace
+    from synthgen.bank.relations import RelationsError
 
-    changed = replace(source, Relations.from_file(file))
+    relations = Relations.from_file(file)
+    try:
+        changed = replace(source, relations)
+    except RelationsError as error:
+        raise ValueError(f"{file.name}: {error}") from None
     print(f"{source}: {_relations(changed)}, digest {changed.digest[:16]}")
 
 
@@ -292,23 +312,31 @@ def _chosen(
 def _check_png(path: Path) -> None:
     if path.suffix.lower() != ".png":
         raise ValueError(f"--output: must end in .png, got {str(path)!r}")
+    _check_folder("--output", path)
+
+
+def _check_folder(option: str, path: Path) -> None:
     if not path.parent.is_dir():
-        raise ValueError(f"--output: there is no folder {str(path.parent)!r}")
+        raise ValueError(f"{option}: there is no folder {str(path.parent)!r}")
 
 
 def _size(opened: "Bank") -> str:
     megabytes = opened.distances.nbytes / 1e6
     return (
-        f"{opened.subjects} subjects, {len(opened.names)} structures, {opened.spacing:g} mm, "
-        f"{megabytes:.1f} MB; {_relations(opened)}"
+        f"{_count(opened.subjects, 'subject')}, {_count(len(opened.names), 'structure')}, "
+        f"{opened.spacing:g} mm, {megabytes:.1f} MB; {_relations(opened)}"
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _relations(opened: "Bank") -> str:
     relations = opened.relations
     kinds = [contact.kind for contact in relations.contacts]
     return (
-        f"{len(relations.orders)} orders, {kinds.count('touching')} touching, "
+        f"{_count(len(relations.orders), 'order')}, {kinds.count('touching')} touching, "
         f"{kinds.count('inside')} inside"
     )
 
@@ -359,12 +387,17 @@ def _show(opened: "Bank") -> None:
         table.add_row(
             row["name"],
             str(row["subjects"]),
-            f"{row['volume']:.1f}",
-            f"{low:.1f} .. {high:.1f}",
+            _millilitres(row["volume"]),
+            f"{_millilitres(low)} .. {_millilitres(high)}",
             *(f"{share:.2f}" for share in row["mean"]),
             row["mirror"] or "",
         )
-    Console(width=max(120, Console().width)).print(table)
+    wide = Console(width=1000)  # a table takes what it needs, and nothing of it is cut off
+    wide.print(table)
+
+
+def _millilitres(volume: float) -> str:
+    return f"{volume:.1f}" if volume >= 1 else f"{volume:.2g}"
 
 
 def register(app: typer.Typer) -> None:

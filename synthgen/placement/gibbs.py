@@ -5,6 +5,7 @@ References:
     and binary terms, placed one by one. The energies, their weights and the sampler are our own.
 """
 
+import math
 from typing import Annotated, Literal
 
 import numpy as np
@@ -96,7 +97,7 @@ class Gibbs(Settings):
             proposals=self.proposals,
             sweeps=self.sweeps,
             uniform=self.positions == "uniform",
-            spread=self.temperature**0.5,
+            spread=math.sqrt(self.temperature),
         )
 
     def _pairs(self, relations: PairTable) -> NDArray[np.int32]:
@@ -115,12 +116,12 @@ class Gibbs(Settings):
             rows[..., Pair.WITHIN] = np.where(inside, _ratio(self.limits.inside), 0)
         weights, contact = self.weights, relations["contact_strength"] / self.temperature
         spaced = touching | (rows[..., Pair.NEAREST] > 0)
-        rows[..., Pair.ORDER] = weights.order * relations["order_strength"] / self.temperature
-        rows[..., Pair.OVERLAP] = np.where(
-            nested, 0, round(weights.overlap * ENERGY_UNIT / self.temperature)
-        )
-        rows[..., Pair.GAP] = np.where(spaced, weights.gap * contact, 0)
-        rows[..., Pair.INSIDE] = np.where(inside, weights.inside * contact, 0)
+        order = weights.order * relations["order_strength"] / self.temperature
+        rows[..., Pair.ORDER] = np.round(order)
+        overlap = weights.overlap * ENERGY_UNIT / self.temperature
+        rows[..., Pair.OVERLAP] = np.where(nested, 0, round(overlap))
+        rows[..., Pair.GAP] = np.where(spaced, np.round(weights.gap * contact), 0)
+        rows[..., Pair.INSIDE] = np.where(inside, np.round(weights.inside * contact), 0)
         return rows
 
 

@@ -41,6 +41,16 @@ def test_batches_are_the_engine_s_volumes_and_stay_valid(recipe, batch_size, dev
         np.testing.assert_array_equal(batch["label"].cpu(), expected.label)
 
 
+def test_volumes_of_a_bank_are_fed_as_they_are():
+    anatomy = load_recipe("fake-it-right").replace(shapes__digest=None).resolved().at_shape(SHAPE)
+    feed = synthgen.feed(anatomy, batch_size=2, seed=5, device="cpu", normalize=None)
+    for number, batch in enumerate(islice(feed, 2)):
+        expected = volumes(anatomy, [2 * number, 2 * number + 1], seed=5)
+        np.testing.assert_array_equal(batch["image"], expected.image)
+        np.testing.assert_array_equal(batch["label"], expected.label)
+        assert batch["label"].any()
+
+
 def test_memory_is_used_again_once_nobody_holds_it():
     buffers = Buffers()
     first = buffers.empty((3, 4), "float32")

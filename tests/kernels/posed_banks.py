@@ -124,7 +124,7 @@ def posed(
         turn = np.linalg.qr(generator.normal(size=(3, 3)))[0]
         matrix = zoom * turn @ np.diag(generator.uniform(0.7, 1.4, 3))
         poses[n, Pose.MATRIX : Pose.MATRIX + 9] = np.rint(65536 * matrix).ravel()
-        poses[n, Pose.VOXEL] = round(256 * abs(np.linalg.det(matrix)) ** (1 / 3))
+        poses[n, Pose.VOXEL] = round(65536 * abs(np.linalg.det(matrix)) ** (1 / 3))
         own = shapes[poses[n, Pose.SHAPE]]
         poses[n, Pose.CENTRE : Pose.CENTRE + 3] = own[BankShape.CENTRE : BankShape.CENTRE + 3]
     poses[:, Pose.VALUE] = generator.integers(1, 256, objects)

@@ -5,9 +5,7 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from dataclasses import fields, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from benchmarks import cuda_report
+from benchmarks.cuda_report import ARCHITECTURES, compile_placement, placement_tools
 from synthgen.kernels.anatomy_records import ENERGY_UNIT, RATIO_ONE, Fate, Pair, Pose, Proposal
 from synthgen.kernels.place_gibbs import place_gibbs
 from synthgen.kernels.records import Placed
@@ -27,6 +25,7 @@ from tests.gibbs_reference import (
     mask,
     pair_energy,
     place_by_reference,
+    random_leaders,
     random_scene,
     scene_of,
 )
@@ -35,8 +34,9 @@ OUTPUTS = ("visible", "chosen", "energies", "placed")
 
 
 def placed_scene(scene: Scene) -> Scene:
-    """The scene, placed; the outputs are new arrays."""
-    scene = replace(scene, **{name: getattr(scene, name).copy() for name in OUTPUTS})
+    """The scene, placed; what is written are new arrays."""
+    written = ("proposals", *OUTPUTS)
+    scene = replace(scene, **{name: getattr(scene, name).copy() for name in written})
     place_gibbs(*scene.arguments())
     return scene
 
@@ -84,11 +84,59 @@ def test_nothing_forbidden_is_left(seed):
             assert shared * RATIO_ONE >= within * own
 
 
-def boxes_in_a_row(distance: int) -> Scene:
-    """Two balls of radius 4; the second's only proposals lie ``distance`` voxels along x."""
-    solids = [Solid((4, 4, 4), (12, 12, 12)) for _ in range(2)]
+def leader_of(scene: Scene, n: int) -> int:
+    """The placed object that object n followed, or -1."""
+    leader, rank = int(scene.poses[n, Pose.LEADER]) - 1, scene.order.tolist().index
+    if leader < 0 or scene.chosen[leader] < 0 or rank(leader) > rank(n):
+        return -1
+    return leader
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_followers_keep_their_places_in_their_leaders(seed):
+    random, scene = np.random.default_rng(seed), random_scene(seed)
+    random_leaders(scene, random)
+    scene.proposals[..., Proposal.NOISE] = random.integers(0, 40000, scene.proposals.shape[:2])
+    done = placed_scene(scene)
+    where = done.placed[scene.ranks, Placed.Z : Placed.X + 1]
+    for n in np.flatnonzero(done.chosen >= 0):
+        wanted, leader = scene.proposals[n, done.chosen[n], :3].copy(), leader_of(done, n)
+        if leader >= 0:
+            assert done.chosen[leader] < 2 * scene.tries  # no sweep moves it
+            wanted += where[leader] - scene.poses[leader, Pose.ANCHOR : Pose.ANCHOR + 3]
+        np.testing.assert_array_equal(where[n], wanted)
+
+
+@pytest.mark.parametrize("fate", Fate)
+def test_what_becomes_of_a_leader_moves_its_follower_or_not(fate):
+    scene = boxes_in_a_row(20)
+    scene.poses[1, Pose.LEADER] = 1
+    scene.poses[0, Pose.ANCHOR : Pose.ANCHOR + 3] = 11, 12, 17
+    if fate == Fate.ABSENT:
+        scene.poses[0, Pose.FATE] = Fate.ABSENT
+    if fate == Fate.EMPTY:
+        scene.counts[0] = 0
+    if fate == Fate.UNSEEN:
+        scene.proposals[0, :, 0] = 100
+    if fate == Fate.DROPPED:  # by a third, which lies where it would and is placed before
+        third = boxes_in_a_row(20, count=3)
+        third.poses[:2], third.poses[2, Pose.LEADER] = scene.poses[:2], 0
+        third.order[:], third.pairs[0, 2, Pair.LIMIT] = (2, 0, 1), 0
+        third.proposals[2] = third.proposals[0]
+        scene = third
+    assert_as_reference(scene)
+    place = placed_scene(scene).placed[scene.ranks, Placed.Z : Placed.X + 1]
+    assert placed_scene(scene).placed[scene.ranks[0], Placed.ACCEPTED] == fate
+    moved = {Fate.PLACED: (1, 0, 3), Fate.UNSEEN: (89, 0, 3)}.get(fate, (0, 0, 0))
+    np.testing.assert_array_equal(place[1], np.add((12, 12, 40), moved))
+
+
+def boxes_in_a_row(distance: int, count: int = 2) -> Scene:
+    """Balls of radius 4; the second's only proposals lie ``distance`` voxels along x."""
+    solids = [Solid((4, 4, 4), (12, 12, 12))] * count
     scene = scene_of(solids, (24, 24, 100), np.random.default_rng(0), tries=1, sweeps=0)
-    scene.order[:], scene.ranks[:] = (0, 1), (1, 0)
+    scene.order[:], scene.ranks[:] = range(count), range(count)[::-1]
     scene.poses[:, Pose.MATRIX : Pose.MATRIX + 9] = 65536 * np.eye(3, dtype=int).ravel()
     scene.poses[:, Pose.LENGTH] = 2 * 4096  # mm
     middle = (np.array([g - 1 for g in gibbs_reference.grid_of(solids[0]).shape]) // 2) * 4096
@@ -104,6 +152,25 @@ def boxes_in_a_row(distance: int) -> Scene:
 def test_gap_is_that_of_two_balls(distance, millimetres):
     scene = boxes_in_a_row(distance)
     assert gibbs_reference.gap(scene, 1, 0, 0, 0) == pytest.approx(16 * millimetres, abs=24)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_gaps_that_a_bound_finds_wide_enough_are(seed):
+    random = np.random.default_rng(seed)
+    solids = [
+        Solid(tuple(random.uniform(1, 9, 3)), (12, 12, 12), random.choice([0.5, 1, 2]))
+        for _ in range(2)
+    ]
+    scene = scene_of(solids, (20, 20, 20), random, tries=40, sweeps=0, spread=1.0)
+    scene.order[:] = 0, 1
+    scene.pairs[1, 0, Pair.GAP] = ENERGY_UNIT * 80**2
+    scene.proposals[0] = scene.proposals[0, 0]
+    gaps = [gibbs_reference.gap(scene, 1, k, 0, 0) for k in range(40)]
+    for nearest in (max(gaps), random.choice(gaps) + 2, random.choice(gaps) + 20):
+        scene.pairs[1, 0, Pair.NEAREST] = nearest
+        expected = [gibbs_reference.square(80**2 * ENERGY_UNIT, nearest - gap, 80) for gap in gaps]
+        np.testing.assert_array_equal(placed_scene(scene).energies[1, :40], expected)
 
 
 def test_terms_have_the_papers_units():
@@ -282,52 +349,10 @@ def test_simulated_blocks_place_as_the_cpu_does(seed, threads, full, tmp_path):
             np.testing.assert_array_equal(simulated[name][b], getattr(expected, name), name)
 
 
-COMPILE = """
-import sys
-from types import SimpleNamespace
-from numba import cuda, types
-from synthgen.kernels.place_gibbs_cuda import place_gibbs
-
-cc = (int(sys.argv[1]), 0)
-# Numba asks the device for its capability when it compiles what a kernel calls.
-type(place_gibbs).compile_device.__globals__["get_current_device"] = lambda: SimpleNamespace(
-    compute_capability=cc
-)
-array = lambda dtype, dimensions: types.Array(dtype, dimensions, "C")
-int32, int64, whole = types.int32, types.int64, types.int64
-signature = (
-    array(int32, 1), array(int32, 1), array(int32, 3), array(int32, 3), array(int32, 2),
-    array(int32, 4), array(int32, 4), array(int64, 1), array(types.uint64, 2), array(int32, 2),
-    array(types.int16, 1), whole, whole, types.boolean, whole, whole, whole, array(int32, 2),
-    array(int32, 2), array(int64, 3), array(int32, 3),
-)
-kernel = place_gibbs.py_func
-print(cuda.compile(kernel, signature, cc=cc, device=False, output="ptx", abi="numba")[0])
-"""
-
-
-def compile_gibbs(architecture: str) -> cuda_report.Compiled:
-    command = [sys.executable, "-c", COMPILE, architecture[3]]
-    ptx = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    with tempfile.TemporaryDirectory() as folder:
-        source, binary = Path(folder, "placement.ptx"), Path(folder, "placement.cubin")
-        source.write_text(ptx)
-        assembler = str(cuda_report._assembler())
-        command = [assembler, "-v", "-arch", architecture, str(source), "-o", str(binary)]
-        log = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-        entry = re.findall(r"\.entry (\w+)", ptx)[0]
-        return cuda_report._compiled(
-            "place_gibbs", {}, architecture, log, binary.read_bytes(), entry, ptx
-        )
-
-
-@needs_numba_cuda
-@pytest.mark.skipif(
-    cuda_report.placement_tools() is not None, reason=str(cuda_report.placement_tools())
-)
-@pytest.mark.parametrize("architecture", cuda_report.ARCHITECTURES)
+@pytest.mark.skipif(placement_tools() is not None, reason=str(placement_tools()))
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_compiled_placement_is_integer_only_and_keeps_to_registers(architecture):
-    compiled = compile_gibbs(architecture)
+    compiled = compile_placement(architecture, "place_gibbs")
     assert re.findall(r"\.(?:f16|f32|f64)\b", compiled.ptx) == []
     assert (compiled.spill_stores, compiled.spill_loads, compiled.local_memory) == (0, 0, 0)
     assert compiled.registers <= 255  # 256 threads a block

@@ -68,7 +68,7 @@ def test_bits_are_those_of_interpolated_distances(steps, zoom):
             inside = scene.voxels(n, out.rows)
             wrong += check_bits(inside, -1e9, -1e-12, found, slope)
             assert out.counts[n] == inside.sum()
-            widths = np.array(steps).reshape(-1, 2) * scene.poses[n, Pose.VOXEL] / 65536
+            widths = np.array(steps).reshape(-1, 2) * scene.poses[n, Pose.VOXEL] / 2**24
             for (outer, inner), plane in zip(widths, out.shells, strict=True):
                 wrong += check_bits(scene.voxels(n, plane), -inner, outer, found, slope)
             voxels += inside.size * (1 + len(steps))

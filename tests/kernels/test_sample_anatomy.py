@@ -283,7 +283,7 @@ def test_the_matrix_takes_forward_positions_back(name):
             pose[Pose.SHAPE], BankShape.CENTRE : BankShape.CENTRE + 3
         ].tolist()  # fmt: skip
         per_voxel = abs(np.linalg.det(own.forward)) ** (-1 / 3)
-        assert pose[Pose.VOXEL] == pytest.approx(256 * per_voxel, abs=0.51)
+        assert pose[Pose.VOXEL] == pytest.approx(65536 * per_voxel, rel=1e-4)
         length = 4096 * own.spacing * abs(np.prod(own.stretch)) ** (1 / 3)
         assert pose[Pose.LENGTH] == pytest.approx(length, abs=0.51, rel=1e-6)
         points = tables.surface[subject * C + structure] / own.spacing @ own.forward.T
@@ -294,7 +294,7 @@ def test_without_variation_a_pose_is_the_grid_itself():
     tables = tables_of("still").with_settings(spacing=(3, 3, 3))
     for _, n, found, _ in placed_ones(tables, range(5)):
         assert np.array_equal(matrix_of(found.poses[n]), np.eye(3))
-        assert found.poses[n, Pose.VOXEL] == 256
+        assert found.poses[n, Pose.VOXEL] == 65536
         assert found.poses[n, Pose.LENGTH] == 3 * 4096
         assert not found.controls[n].any()
 
@@ -454,7 +454,7 @@ def test_views():
         assert distance.min() < 1e-3
         found = sampled(tables, index)
         n = np.flatnonzero(found.poses[:, Pose.FATE] == Fate.PLACED)[0]
-        size = float(found.poses[n, Pose.VOXEL]) * found.poses[n, Pose.LENGTH] / 256 / 4096
+        size = float(found.poses[n, Pose.VOXEL]) * found.poses[n, Pose.LENGTH] / 65536 / 4096
         zooms.append(size / np.prod(settings.three("spacing")) ** (1 / 3))
         check_places(tables, found, own)
     assert stats.kstest(zooms, stats.uniform(0.8, 0.45).cdf).pvalue > 1e-3
@@ -707,7 +707,7 @@ def test_boxes_hold_the_displaced_shapes():
         at += pose[CENTRE].reshape(3, 1, 1, 1) / 4096
         at += displacement_of(found.controls[n], sides, axes)
         distance = trilinear(grid, at)
-        shown = distance <= margin * pose[Pose.VOXEL] / 256
+        shown = distance <= margin * pose[Pose.VOXEL] / 65536
         assert shown.any()
         inner = np.zeros_like(shown)
         inner[1:-TILE, 1:-TILE, 1:-TILE] = True

@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 
+from synthgen.recipe import load_recipe
 from synthgen.training.checkpoint import load
 from synthgen.training.data import Generated
 from synthgen.training.errors import TrainingError
@@ -72,6 +73,18 @@ def test_the_run_learns_and_repeats(whole, tmp_path):
     assert_same(weights(again.checkpoint), weights(whole[1].checkpoint))
     losses = [r["loss"] for r in records(whole[0]) if "loss" in r]
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.slow
+def test_a_tiny_network_learns_four_volumes_of_a_bank(tmp_path):
+    anatomy = load_recipe("fake-it-right").replace(shapes__digest=None).resolved()
+    settings = settings_of(
+        volumes=4, batch_size=4, validation=1, steps=24, warmup=2, validate_every=24,
+        checkpoint_every=12, learning_rate=5e-3,
+    )  # fmt: skip
+    trained(tmp_path / "run", settings, volumes=Generated(anatomy, settings))
+    losses = [r["loss"] for r in records(tmp_path / "run") if "loss" in r]
+    assert losses[-1] < 0.9 * losses[0]
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(whole, tmp_path):

@@ -29,6 +29,9 @@ from synthgen.kernels.rasterize_bank import rasterize_bank
 from synthgen.kernels.sample_anatomy import sample_anatomy
 
 _WIDEN = 2.0  # standard deviations of the second round of proposals by those of the first
+MEMORY_MAX = 4 * 2**30  # bytes of a volume's rows and lattices
+SOURCE_MAX = 8000  # source voxels that a box may span: positions stay within 8192
+_DEVIATIONS = 3.0  # most, of what shapes a structure
 _SPARE = 64  # elements that a vector may reach beyond the last
 _LATTICE_BLOCKS, _RASTER_BLOCKS = 8, 32  # that share an object
 _RASTERIZED = (
@@ -58,6 +61,31 @@ class Anatomy:
         """Proposals of an object: two rounds, and one a sweep."""
         return 2 * self.placement.proposals + self.placement.sweeps
 
+    def check(self) -> None:
+        """Raise ValueError where kernels would not hold what is asked for."""
+        settings = self.shapes.settings
+        low, high = (
+            float(settings[which])
+            for which in (AnatomySampling.ZOOM_LOW, AnatomySampling.ZOOM_HIGH)
+        )
+        memory = 8 * (1 + len(self.appearance.steps)) * self.row_size + 4 * self.lattice_size
+        if memory > MEMORY_MAX:
+            raise ValueError(
+                f"shapes.zoom: boxes must hold at most {MEMORY_MAX / 2**30:g} GiB a volume, got "
+                f"{memory / 2**30:.1f} GiB at zoom {low:g}, spacing {list(self.spacing)} and shape "
+                f"{list(self.shape)}; zoom out, or take fewer structures"
+            )
+        thinnest = float(settings[AnatomySampling.SCALE_LOW]) * math.exp(
+            -_DEVIATIONS * float(settings[AnatomySampling.AXIS_SD])
+        )
+        source = float(settings[AnatomySampling.BANK_SPACING]) * thinnest
+        reach = int(self.caps.max()) * max(self.spacing) * high / source
+        if reach > SOURCE_MAX:
+            raise ValueError(
+                f"shapes.zoom: a box must span at most {SOURCE_MAX} of the bank's voxels, got "
+                f"{reach:.0f} at zoom {high:g} and spacing {list(self.spacing)}; zoom in"
+            )
+
     @cached_property
     def settings(self) -> npt.NDArray[np.float32]:
         row = self.shapes.settings.copy()
@@ -72,8 +100,11 @@ class Anatomy:
 
     @cached_property
     def structures(self) -> npt.NDArray[np.float32]:
-        rows = self.shapes.structures.copy()
-        rows[:, BankStructure.FACTOR : BankStructure.FACTOR + 6] *= self.placement.spread
+        """With the temperature's spread; structures are looked for three deviations away."""
+        rows, spread = self.shapes.structures.copy(), self.placement.spread
+        deviation = np.sqrt((_triangles(rows) ** 2).sum(2))
+        rows[:, BankStructure.REACH : BankStructure.REACH + 3] += 3 * (spread - 1) * deviation
+        rows[:, BankStructure.FACTOR : BankStructure.FACTOR + 6] *= spread
         return rows
 
     @property
@@ -91,10 +122,8 @@ class Anatomy:
         whole = self.shapes.sides / voxel + 2 * (self.margin * thin + slack + 3)
         view = np.array(self.shape) * (2 if self.placement.uniform else 1)
         if not self.placement.uniform:
-            factors = self.structures[:, BankStructure.FACTOR : BankStructure.FACTOR + 6]
-            rows = np.zeros((len(factors), 3, 3))
-            rows[:, *np.tril_indices(3)] = factors
-            reach = np.ceil(PROPOSAL_REACH * np.abs(rows).sum(2) / voxel) + 1
+            deviations = np.abs(_triangles(self.structures)).sum(2)
+            reach = np.ceil(PROPOSAL_REACH * deviations / voxel) + 1
             # What is contained goes where its container goes, and a little about.
             container = self.structures[:, BankStructure.CONTAINER].astype(np.int64)
             jitter = PROPOSAL_REACH * self.settings[AnatomySampling.JITTER] / voxel
@@ -336,6 +365,7 @@ def anatomy_calls(
 ) -> list[Call]:
     """The calls in order."""
     anatomy = Anatomy(plan.shape, plan.spacing, shapes, placement, appearance)
+    anatomy.check()
     return [
         SampleAnatomy(anatomy),
         PoseLattice(anatomy),
@@ -343,6 +373,13 @@ def anatomy_calls(
         PlaceGibbs(anatomy),
         PaintShell(anatomy, plan.label_dtype),
     ]
+
+
+def _triangles(structures: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """(C, 3, 3) factors of the covariances."""
+    rows = np.zeros((len(structures), 3, 3))
+    rows[:, *np.tril_indices(3)] = structures[:, BankStructure.FACTOR : BankStructure.FACTOR + 6]
+    return rows
 
 
 def _before(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
