@@ -116,11 +116,11 @@ class Pair(IntEnum):
     NEAREST = 7  # the gap is wanted to be at least this, 1/16 mm
     FARTHEST = 8  # and at most this, 1/16 mm; negative: any
     WITHIN = 9  # least share of i inside j, 1/65536; 0: none
-    ORDER = 10  # weights of the terms, 1/4096
-    OVERLAP = 11
-    GAP = 12
-    INSIDE = 13
-    SIZE = 14
+    ORDER = 10  # weights of the terms, 1/4096; of orders, one along each axis
+    OVERLAP = 13
+    GAP = 14
+    INSIDE = 15
+    SIZE = 16
 
 
 class Fate(IntEnum):

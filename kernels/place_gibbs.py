@@ -119,11 +119,10 @@ def _out_of_order(sign, margin, offset, weight):
 
 def order_broken(pair, contact):
     """i is not by the margin on its side of j; the unit is 3 % of the body."""
-    weight = pair[_ORDER]
     return (
-        _out_of_order(pair[_SIGN], pair[_MARGIN], contact.z, weight)
-        + _out_of_order(pair[_SIGN + 1], pair[_MARGIN + 1], contact.y, weight)
-        + _out_of_order(pair[_SIGN + 2], pair[_MARGIN + 2], contact.x, weight)
+        _out_of_order(pair[_SIGN], pair[_MARGIN], contact.z, pair[_ORDER])
+        + _out_of_order(pair[_SIGN + 1], pair[_MARGIN + 1], contact.y, pair[_ORDER + 1])
+        + _out_of_order(pair[_SIGN + 2], pair[_MARGIN + 2], contact.x, pair[_ORDER + 2])
     )
 
 

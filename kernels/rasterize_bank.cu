@@ -141,13 +141,18 @@ __device__ __forceinline__ Grid grid_of(const int* shape, const Sample* distance
                 last_position(shape[BANK_SHAPE_HEIGHT]), last_position(shape[BANK_SHAPE_WIDTH])};
 }
 
-__device__ __forceinline__ int voxel_distance(const Grid& grid, const Tile& tile, int z, int y, int x)
+struct Voxel {
+    int distance, shown;  // the second is far beyond the grid, where shells end
+};
+
+__device__ __forceinline__ Voxel voxel_at(const Grid& grid, const Tile& tile, int z, int y, int x)
 {
     const int at_z = position(tile.z, z, y, x), at_y = position(tile.y, z, y, x);
     const int at_x = position(tile.x, z, y, x);
     const bool on_grid = at_z >= 0 && at_z <= grid.last_z && at_y >= 0 && at_y <= grid.last_y
         && at_x >= 0 && at_x <= grid.last_x;
-    return on_grid ? distance_in(grid, at_z, at_y, at_x) : DISTANCE_FAR;
+    const int distance = distance_in(grid, at_z, at_y, at_x);
+    return Voxel{distance, on_grid ? distance : DISTANCE_FAR};
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 4) rasterize_bank(
@@ -212,9 +217,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) rasterize_bank(
         for (; open != 0; open &= open - 1) {
             const int number = __ffs((int)open) - 1;
             const Tile tile = {taken(mine.z, number), taken(mine.y, number), taken(mine.x, number)};
-            const int near = voxel_distance(grid, tile, vz, vy, vx);
-            const int far = voxel_distance(grid, tile, vz + 2, vy, vx);
-            bits |= row_bits(near < 0, far < 0, lane, number);
+            const Voxel first = voxel_at(grid, tile, vz, vy, vx);
+            const Voxel second = voxel_at(grid, tile, vz + 2, vy, vx);
+            bits |= row_bits(first.distance < 0, second.distance < 0, lane, number);
+            const int near = first.shown, far = second.shown;
 #pragma unroll
             for (int p = 0; p < SHELLS_MAX; ++p)
                 if (p < P) {

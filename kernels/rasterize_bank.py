@@ -5,7 +5,8 @@ are handled together. Source positions within a tile are trilinear between its c
 source voxel (so they must stay within 8192): exact, as sums of coefficients times voxel numbers.
 First the distance at each tile's middle is compared with how far it can change up to the farthest
 voxel: most tiles are wholly outside or wholly inside. The others are evaluated, a patch of 4 x 4
-voxels of one z at a time. The bits are those of evaluating every voxel.
+voxels of one z at a time. The bits are those of evaluating every voxel. A shell ends with the grid,
+beyond which distances are those of its faces.
 
 How far it can change: let samples i and j differ by at most SLOPE |i - j|. The interpolated
 distance at p is the mean of the sample at a random corner P of its cell, whose mean is p and whose
@@ -22,6 +23,8 @@ from .anatomy_records import TILE, BankShape, Fate, Pose
 from .bits import ZERO, larger, popcount, quotient, smaller
 from .float_lanes import (
     WIDTH,
+    any_bit,
+    either,
     load,
     lower,
     packed,
@@ -35,6 +38,7 @@ from .float_lanes import (
 from .jit import device, inlined, kernel
 from .source_distance import DISTANCE_FAR, last_position, source_distance
 
+_SIGN = np.int32(-(1 << 31))
 _FATE, _SHAPE, _VOXEL = int(Pose.FATE), int(Pose.SHAPE), int(Pose.VOXEL)
 _DEPTH, _HEIGHT, _WIDTH = int(Pose.DEPTH), int(Pose.HEIGHT), int(Pose.WIDTH)
 _OFFSET, _SLOPE = int(BankShape.OFFSET), int(BankShape.SLOPE)
@@ -216,20 +220,19 @@ def distance_in(distances, shape, z, y, x):
 
 
 @inlined
-def on_axis(position, side):
-    """Whether positions are between the first and the last sample of an axis."""
-    return (np.int32(0) <= position) & (position <= last_position(side))
+def off_axis(position, side):
+    """Bits that are not all 0 where a position is before the first or after the last sample."""
+    return either(position, last_position(side) - position) & _SIGN
 
 
-@device
-def shown_distance(distances, shape, z, y, x):
-    """Distances at voxels; beyond the grid, DISTANCE_FAR: no shell reaches farther than that."""
-    d = distance_in(distances, shape, z, y, x)
-    on_grid = (
-        on_axis(z, shape[_GRID_DEPTH]) & on_axis(y, shape[_GRID_HEIGHT])
-        & on_axis(x, shape[_GRID_WIDTH])
-    )  # fmt: skip
-    return picked(on_grid, d, splat(np.int32(DISTANCE_FAR)))
+@inlined
+def off_grid(shape, z, y, x):
+    """Whether positions are beyond a shape's grid."""
+    off = either(
+        either(off_axis(z, shape[_GRID_DEPTH]), off_axis(y, shape[_GRID_HEIGHT])),
+        off_axis(x, shape[_GRID_WIDTH]),
+    )
+    return any_bit(off)
 
 
 @device
@@ -262,9 +265,11 @@ def evaluate_tile(coefficients, tile, distances, shape, limits, shells, bits):
     py, dy = patch(pointer(c, axis), x, y)
     px, dx = patch(pointer(c, 2 * axis), x, y)
     for k in range(TILE):
-        d = shown_distance(distances, shape, pz >> _TO_SHARE, py >> _TO_SHARE, px >> _TO_SHARE)
+        z, v, u = pz >> _TO_SHARE, py >> _TO_SHARE, px >> _TO_SHARE
+        d = distance_in(distances, shape, z, v, u)
         to = np.uint64(_ROWS * k)
         bits[tile] |= np.uint64(packed(d < np.int32(0))) << to
+        d = picked(off_grid(shape, z, v, u), splat(np.int32(DISTANCE_FAR)), d)
         for p in range(shells):
             within = (d <= limits[2 * p]) & (limits[2 * p + 1] <= d)
             bits[_PER_WORD * (p + 1) + tile] |= np.uint64(packed(within)) << to

@@ -102,6 +102,6 @@ class Placed(IntEnum):
     Z = 2
     Y = 3
     X = 4
-    ACCEPTED = 5
+    ACCEPTED = 5  # 1, or 0 where it was dropped; of a bank's structures, their ``Fate``
     PROPOSALS = 6
     SIZE = 7

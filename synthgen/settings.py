@@ -1,6 +1,8 @@
 """What all recipe settings share: strict types, ranges, lengths that scale, one-line errors."""
 
+import reprlib
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, ValidationError
@@ -61,6 +63,23 @@ class Settings(BaseModel):
         return []
 
 
+def read_text(path: Path, most: int) -> str:
+    """The text of a file of settings.
+
+    Args:
+        most: bytes.
+
+    Raises:
+        ValueError: it has more, or is no UTF-8.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"must have {most:,} bytes or fewer")
+    return content.decode("utf-8")
+
+
 def scale_length(value: int, factor: Fraction) -> int:
     """Whole length times ``factor``, cut down: so bounds that nest still nest after scaling."""
     return value * factor.numerator // factor.denominator
@@ -72,6 +91,24 @@ def scale_range(value: tuple[int, int], factor: Fraction) -> tuple[int, int]:
 
 _SHOULD_BE = "Input should be "
 _SHOWN = 80
+
+
+class _Brief(reprlib.Repr):
+    """``repr`` that goes no farther than what is shown of it; YAML's aliases nest without end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 3
+        self.maxlist = self.maxtuple = self.maxset = self.maxdict = _SHOWN // 3
+        self.maxstring = self.maxlong = self.maxother = 2 * _SHOWN + 3  # their first part is shown
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python refuses to write long ones."""
+        bits = x.bit_length()
+        return super().repr_int(x, level) if bits < 1024 else f"a number of {bits} bits"
+
+
+_BRIEF = _Brief()
 _RULES = {
     "extra_forbidden": "unknown key",
     "invalid_key": "keys must be text",
@@ -130,5 +167,6 @@ def _describe(field: str, details: list[ErrorDetails]) -> str:
 
 def _show(value: Any) -> str:
     """A value as YAML would show it: tuples as lists, long ones cut."""
-    text = " ".join(str(list(value) if isinstance(value, tuple) else repr(value)).split())
+    shown = _BRIEF.repr(list(value) if isinstance(value, tuple) else value)
+    text = " ".join(shown.split())
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

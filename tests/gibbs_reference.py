@@ -111,7 +111,7 @@ def pair_energy(scene: Scene, i: int, ki: int, j: int, kj: int) -> int:
         sign = pair[Pair.SIGN + axis]
         if sign:
             short = pair[Pair.MARGIN + axis] - sign * int(offset)
-            energy += square(pair[Pair.ORDER], 100 * short, 3 * BODY_UNIT)
+            energy += square(pair[Pair.ORDER + axis], 100 * short, 3 * BODY_UNIT)
     one, two = mask(scene, i, ki), mask(scene, j, kj)
     shared, whole, own = int((one & two).sum()), int(min(one.sum(), two.sum())), int(one.sum())
     if whole:
@@ -313,8 +313,10 @@ def random_relations(scene: Scene, random: np.random.Generator) -> None:
         pair[Pair.LIMIT] = random.choice([0, 1000, RATIO_ONE // 10, RATIO_ONE // 3, 2 * RATIO_ONE])
         pair[Pair.NEAREST] = random.choice([0, 40, 160])
         pair[Pair.FARTHEST] = random.choice([-1, 0, 48])
-        for weight in (Pair.ORDER, Pair.OVERLAP, Pair.GAP, Pair.INSIDE):
-            pair[weight] = random.choice([0, 0, 300, ENERGY_UNIT, 5 * ENERGY_UNIT])
+        weights = [0, 0, 300, ENERGY_UNIT, 5 * ENERGY_UNIT]
+        pair[Pair.ORDER : Pair.ORDER + 3] = random.choice(weights, 3)
+        for weight in (Pair.OVERLAP, Pair.GAP, Pair.INSIDE):
+            pair[weight] = random.choice(weights)
         if random.random() < 0.7:
             pair[Pair.INSIDE] = 0
         elif random.random() < 0.3:

@@ -24,11 +24,13 @@ SMALL = (17, 33, 19)
 
 # SHA-256 over volumes 0, 1, 2 of seed 7 at 96^3. They changed only if the format did.
 PINNED = {
+    "anatomy-patches": "0fb9e8a609eb51bdae54dc0cf3f06565d4712a34f8966160159c2f61415978eb",
     "avs-db": "6bab3c9172e06258d66f7240f2e38d91ec227c759aae9e79a4190f53a7464c3d",
     "avs-db-16": "9ac09d6653063e09536f685161edd9551527e90efcdf1801569f32ed18fa2ce1",
     "avs-db-4": "c06f971603b76f619cfa724d07d7ed2441c925d4fa24e5c4be2892001abc6cb2",
     "avs-db-legacy": "62607cc9fb7d4c799502cd15d325a0594c58fed72824c3359bf3d887f614a5a9",
     "avs-db-no-overlap": "7590ebf190cef429d6d16fc7cef18db94c803aaa4afe0cd53cd274c9e1acbbf4",
+    "fake-it-right": "95dd0f81504c65641caa41ce78358bf772272c3f7a2803351d3b4488c86d62d8",
     "fdif": "f8dd57140e349bd8567e22481acd00f62b92f49f4dff3c5126815b2413082fb9",
     "fdif-classification": "02cccda8576e797f886d27efd4aab98dc244787cc2b8af9e12cc95096441ab55",
     "fdif-mesh": "c91aa3890943a354a316000b6a37479fce83fe5bfc434cacf7b4269e8590ed31",

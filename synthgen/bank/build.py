@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthgen.bank.bank import CENTRE_UNIT, Bank, BankError
-from synthgen.bank.grids import filled, quantised, structure_grid
+from synthgen.bank.grids import filled, grid_size, quantised, structure_grid
 from synthgen.bank.learning import contained_in, learn
 from synthgen.bank.measure import Measured, measured
 from synthgen.bank.names import guess_mirrors
@@ -54,13 +54,14 @@ def build_bank(
     """
     if not SPACING_LOW <= spacing <= SPACING_HIGH:
         raise BankError(f"spacing: must be {SPACING_LOW} to {SPACING_HIGH:g} mm, got {spacing}")
-    people = [_Person.of(subject, spacing, on_remark) for subject in _told(subjects, on_stage)]
-    people = sorted((person for person in people if person.grids), key=_Person.digest)
+    people = sorted(_people(subjects, spacing, on_stage, on_remark), key=_Person.digest)
     names = tuple(sorted({name for person in people for name in person.grids}))
-    _check(people, names)
+    if not names:
+        raise BankError("inputs: must hold a structure that can be used, got none")
     on_stage("containers")
     inside = contained_in([person.grids for person in people], spacing)
     people = [_with_contents(person, inside, spacing) for person in people]
+    _check_values(sum(person.values for person in people))
     on_stage("relations")
     bodies = [person.body for person in people]
     relations = learn([person.grids for person in people], bodies, spacing, inside)
@@ -90,6 +91,11 @@ class _Person:
                     on_remark(f"{name}: {grid}; left out of one subject")
         return cls(grids, rounded(np.asarray(subject.body, np.float64)))
 
+    @property
+    def values(self) -> int:
+        """Of all grids."""
+        return sum(grid.distance.size for grid in self.grids.values())
+
     def digest(self) -> str:
         """SHA-256 of the masks: an order that tells nothing of where they came from."""
         total = hashlib.sha256(np.ascontiguousarray(self.body, "<f8").data)
@@ -99,11 +105,38 @@ class _Person:
         return total.hexdigest()
 
 
-def _told(subjects: Iterable[Subject], on_stage: Callable[[str], None]) -> Iterable[Subject]:
-    """The people, each announced before its work begins."""
+def _people(
+    subjects: Iterable[Subject],
+    spacing: float,
+    on_stage: Callable[[str], None],
+    on_remark: Callable[[str], None],
+) -> list[_Person]:
+    """The people who have a grid; each is announced, and checked, before its work begins."""
+    people: list[_Person] = []
+    names: set[str] = set()
+    values = 0
     for subject in subjects:
         on_stage("distances")
-        yield subject
+        _check_body(subject)
+        _check_values(values + sum(_size(part, spacing) for part in subject.parts.values()))
+        person = _Person.of(subject, spacing, on_remark)
+        names |= person.grids.keys()
+        if len(names) > STRUCTURES_MAX:
+            raise BankError(
+                f"inputs: must hold at most {STRUCTURES_MAX} structures, got {len(names)}"
+            )
+        values += person.values
+        if person.grids:
+            people.append(person)
+    return people
+
+
+def _size(solid: Mask | Mesh, spacing: float) -> int:
+    """How many values a solid's grid will have; 0 if it will have none."""
+    try:
+        return grid_size(solid, spacing)
+    except ValueError:
+        return 0
 
 
 def _grid(solid: Mask | Mesh, spacing: float) -> Grid | str:
@@ -117,16 +150,13 @@ def _grid(solid: Mask | Mesh, spacing: float) -> Grid | str:
     return grid
 
 
-def _check(people: Sequence[_Person], names: Sequence[str]) -> None:
-    if not names:
-        raise BankError("inputs: must hold a structure that can be used, got none")
-    if len(names) > STRUCTURES_MAX:
-        raise BankError(f"inputs: must hold at most {STRUCTURES_MAX} structures, got {len(names)}")
-    for person in people:
-        sides = person.body[1] - person.body[0]
-        if not (np.isfinite(sides).all() and (sides > 0).all()):
-            raise BankError(f"body: must have sides above 0 mm, got {sides.tolist()}")
-    values = sum(grid.distance.size for person in people for grid in person.grids.values())
+def _check_body(subject: Subject) -> None:
+    sides = np.subtract(subject.body[1], subject.body[0])
+    if not (np.isfinite(sides).all() and (sides > 0).all()):
+        raise BankError(f"body: must have sides above 0 mm, got {sides.tolist()}")
+
+
+def _check_values(values: int) -> None:
     if values > VALUES_MAX:
         raise BankError(
             f"spacing: a bank must hold at most {VALUES_MAX} values, got {values}; "
@@ -153,6 +183,10 @@ def _partners(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> NDArray
     """Each structure's mirror image, or itself."""
     partners = np.arange(len(names))
     place = {name: c for c, name in enumerate(names)}
+    given = [name for pair in pairs for name in pair]
+    for name in given:
+        if given.count(name) > 1:
+            raise BankError(f"mirrors: a structure has one mirror image at most, got {name}")
     for one, other in pairs:
         partners[place[one]], partners[place[other]] = place[other], place[one]
     return partners

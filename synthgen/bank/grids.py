@@ -19,6 +19,7 @@ VALUES_MAX = 2**28  # of a grid
 _VOXELS_MAX = 2**27  # of a mask in its own voxels, margin included
 _STRAIGHT = 1e-3  # cosine between axes that counts as a right angle
 _FINEST = 8  # voxels a lattice step; finer ones are joined
+_COARSER = 1.1  # times longer, where voxels are too many
 
 
 def structure_grid(solid: Mask | Mesh, spacing: float) -> Grid:
@@ -40,6 +41,16 @@ def structure_grid(solid: Mask | Mesh, spacing: float) -> Grid:
     return _of_mesh(solid, spacing) if isinstance(solid, Mesh) else _of_mask(solid, spacing)
 
 
+def grid_size(solid: Mask | Mesh, spacing: float) -> int:
+    """About how many values a solid's grid will have.
+
+    Raises:
+        ValueError: more than ``VALUES_MAX``.
+    """
+    points = solid.vertices if isinstance(solid, Mesh) else _corners(solid)
+    return math.prod(_lattice_box(points, spacing)[1])
+
+
 def _of_mesh(mesh: Mesh, spacing: float) -> Grid:
     from synthgen.bank.lattice import triangle_distances
     from synthgen.meshes.tree import build_tree
@@ -59,13 +70,9 @@ def _of_mask(mask: Mask, spacing: float) -> Grid:
 
     if not mask.voxels.any():
         raise ValueError("voxels: must not all be outside")
-    mask, inside = _usable(mask, spacing), mask.voxels.shape
+    mask = _usable(mask, spacing)
     first, shape = _lattice_box(_corners(mask), spacing)
     pads = _pads(mask, first, shape, spacing)
-    if math.prod(n + sum(pad) for n, pad in zip(mask.voxels.shape, pads, strict=True)) > (
-        _VOXELS_MAX
-    ):
-        raise ValueError(f"voxels: must be at most {_VOXELS_MAX} with a margin, got {inside}")
     sides = np.sqrt((mask.affine[:3, :3] ** 2).sum(0))
     values = face_distances(np.pad(mask.voxels, pads), sides, _limit(spacing))
     distance = np.empty(shape, np.float32)
@@ -83,9 +90,30 @@ def _usable(mask: Mask, spacing: float) -> Mask:
     axes = mask.affine[:3, :3]
     sides = np.sqrt((axes**2).sum(0))
     cosines = (axes / sides).T @ (axes / sides) - np.eye(3)
-    if np.abs(cosines).max() < _STRAIGHT and sides.min() * _FINEST >= spacing:
+    if (
+        np.abs(cosines).max() < _STRAIGHT
+        and sides.min() * _FINEST >= spacing
+        and _padded(mask, spacing) <= _VOXELS_MAX
+    ):
         return mask
-    return _straightened(mask, max(float(sides.min()), 2 * spacing / _FINEST))
+    return _straightened(
+        mask, _fitting(mask, max(float(sides.min()), 2 * spacing / _FINEST), spacing)
+    )
+
+
+def _padded(mask: Mask, spacing: float) -> int:
+    """The voxels of a mask that covers its lattice box."""
+    pads = _pads(mask, *_lattice_box(_corners(mask), spacing), spacing)
+    return math.prod(n + sum(pad) for n, pad in zip(mask.voxels.shape, pads, strict=True))
+
+
+def _fitting(mask: Mask, side: float, spacing: float) -> float:
+    """The side of cubes, this one or longer, that are few enough to cover a mask's lattice box."""
+    extents = np.ptp(_corners(mask), axis=0)
+    # Margins of both lattices, and what each rounds up.
+    while np.prod(extents / side + 2 * (MARGIN + 2) * (1 + spacing / side)) > _VOXELS_MAX:
+        side *= _COARSER
+    return side
 
 
 def _straightened(mask: Mask, side: float) -> Mask:

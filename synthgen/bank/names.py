@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from synthgen.settings import Int, Settings, one_line
+from synthgen.settings import Int, Settings, one_line, read_text
 
 LABELS_FILE = "labels.json"  # beside label maps: value -> name
 
@@ -83,6 +84,10 @@ class Naming(Settings):
         """The name of a label's value."""
         return self.labels.get(value, f"label_{value}")
 
+    def can_name(self, name: str) -> bool:
+        """Whether a label may be called so."""
+        return name in self.labels.values() or _UNNAMED.fullmatch(name) is not None
+
     def skips(self, name: str) -> bool:
         """Whether a structure is left out."""
         return any(name == (s if isinstance(s, str) else self.name_of(s)) for s in self.skip)
@@ -97,13 +102,14 @@ class Naming(Settings):
 def guess_mirrors(names: Iterable[str]) -> list[tuple[str, str]]:
     """Pairs (left, right) of names that differ in a word for the side alone, sorted.
 
-    Such words are left, right; Lt, Rt; lh, rh; L, R, and Left, Right within CamelCase.
+    Such words are left, right; Lt, Rt; lh, rh; L, R, and Left, Right within CamelCase. A name with
+    two partners is in no pair.
     """
     there = set(names)
     other = {name: _LEFT.sub(lambda found: _SIDES[found[0]], name) for name in there}
-    return sorted(
-        (left, right) for left, right in other.items() if left != right and right in there
-    )
+    pairs = [(left, right) for left, right in other.items() if left != right and right in there]
+    uses = Counter(name for pair in pairs for name in pair)
+    return sorted((left, right) for left, right in pairs if uses[left] == uses[right] == 1)
 
 
 def preset_names() -> list[str]:
@@ -130,9 +136,7 @@ def load_naming(path: Path) -> Naming:
         NamingError: it breaks a rule; the message begins with the file's name.
     """
     try:
-        if path.stat().st_size > _BYTES_MAX:
-            raise NamingError(f"must have {_BYTES_MAX:,} bytes or fewer")
-        text = path.read_text("utf-8")
+        text = read_text(path, _BYTES_MAX)
         return _parsed(json.loads(text) if path.suffix == ".json" else yaml.safe_load(text))
     except OSError as error:
         raise NamingError(f"{path.name}: cannot be read ({error.strerror})") from None

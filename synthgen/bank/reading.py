@@ -3,7 +3,7 @@
 A file that cannot be used is left out with a remark, and the rest goes on.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,15 @@ from synthgen.bank.names import Naming, checked_name, naming_beside
 from synthgen.bank.solids import box_of
 from synthgen.bank.subject import Mask, Subject
 from synthgen.bank.volume_file import FileError, is_volume, read_volume, stem_of
+from synthgen.kernels.anatomy_records import STRUCTURES_MAX
 from synthgen.meshes import Mesh
 
 EXTENT_MAX = 4000.0  # mm, of a body
+_PLACE_MAX = 1e6  # mm, along an axis
 
 _SEGMENTATIONS = "segmentations"  # TotalSegmentator's folder of masks, beside the image
+
+_Boxes = Mapping[str, NDArray[np.float64]]  # (2, 3) first and last corner, z y x, mm
 
 
 def read_subjects(
@@ -45,19 +49,31 @@ def read_subjects(
         ValueError: inputs are missing, names break a rule, or, at the end, nothing could be used.
         RuntimeError: a package for a format is not installed.
     """
+    found = find_people(inputs, one_file_per_structure=one_file_per_structure)
     if one_file_per_structure:
-        folders = [folder for given in inputs for folder in _people(given)]
-        people = [partial(_of_folder, folder, naming or Naming()) for folder in _once(folders)]
-        labels = [folder.name for folder in _once(folders)]
+        people = [partial(_of_folder, folder, naming or Naming()) for folder in found]
     else:
-        files = _once([file for given in inputs for file in _label_maps(given)])
-        beside = {} if naming else {folder: naming_beside(folder) for folder in _parents(files)}
+        beside = {} if naming else {folder: naming_beside(folder) for folder in _parents(found)}
         people = [
             partial(_of_label_map, file, naming or beside.get(file.parent) or Naming())
-            for file in files
+            for file in found
         ]
-        labels = [file.name for file in files]
-    return _usable(list(zip(labels, people, strict=True)), on_remark)
+    return _usable(list(zip([path.name for path in found], people, strict=True)), on_remark)
+
+
+def find_people(inputs: Sequence[Path], *, one_file_per_structure: bool = False) -> list[Path]:
+    """The file or folder of each person, in the order of the inputs.
+
+    Raises:
+        ValueError: inputs are missing, or hold none.
+    """
+    find = _people if one_file_per_structure else _label_maps
+    return _once([path for given in inputs for path in find(given)])
+
+
+def structures_named(folders: Sequence[Path]) -> set[str]:
+    """The names of the structures in people's folders, one file per structure."""
+    return {stem_of(file) for folder in folders for file in _structure_files(folder)}
 
 
 def _usable(
@@ -147,7 +163,7 @@ def _of_label_map(file: Path, naming: Naming, on_remark: Remark) -> Subject:
     volume = read_volume(file)
     if volume.remark:
         on_remark(volume.remark)
-    return _subject(structures(volume, naming, on_remark), naming)
+    return _subject(structures(volume, naming, on_remark), naming, on_remark)
 
 
 @dataclass
@@ -167,7 +183,7 @@ def _of_folder(folder: Path, naming: Naming, on_remark: Remark) -> Subject:
             on_remark(f"{file.name}: left out: {error}")
     if parts.empty:
         on_remark(f"{len(parts.empty)} masks are empty, {parts.empty[0]} for one")
-    return _subject(parts.solids, naming)
+    return _subject(parts.solids, naming, on_remark)
 
 
 def _add(parts: _Parts, file: Path, on_remark: Remark) -> None:
@@ -191,17 +207,51 @@ def _add(parts: _Parts, file: Path, on_remark: Remark) -> None:
     parts.solids[name] = mask
 
 
-def _subject(solids: Mapping[str, Mask | Mesh], naming: Naming) -> Subject:
+def _subject(solids: Mapping[str, Mask | Mesh], naming: Naming, on_remark: Remark) -> Subject:
     """A person of these structures, but for the skipped, in the box of all."""
-    parts = {name: part for name, part in solids.items() if not naming.skips(name)}
+    boxes = _near({name: _corners(part) for name, part in solids.items()}, on_remark)
+    parts = {name: solids[name] for name in boxes if not naming.skips(name)}
     if not parts:
-        raise FileError("has no structure" + (", all are skipped" if solids else ""))
-    boxes = np.stack([_corners(part) for part in solids.values()])
-    body = np.stack([boxes[:, 0].min(0), boxes[:, 1].max(0)])
-    if (body[1] - body[0]).max() > EXTENT_MAX:
-        told = " x ".join(f"{side:.0f}" for side in body[1] - body[0])
-        raise FileError(f"extent: must be {EXTENT_MAX:.0f} mm or less, got {told} mm")
+        raise FileError("has no structure" + (", all are skipped" if boxes else ""))
+    if len(parts) > STRUCTURES_MAX:
+        raise FileError(f"structures: must be {STRUCTURES_MAX} or fewer, got {len(parts)}")
+    body = _around(boxes.values())
+    if np.abs(body).max() > _PLACE_MAX:
+        raise FileError(f"place: must be within {_PLACE_MAX:.0f} mm, got {np.abs(body).max():.4g}")
     return Subject(parts, body)
+
+
+def _near(boxes: _Boxes, on_remark: Remark) -> _Boxes:
+    """The boxes that can be parts of a body: none too large, nor far from most others.
+
+    Raises:
+        FileError: there are none, or it cannot be told which.
+    """
+    small = {name: box for name, box in boxes.items() if _fits(_around([box]))}
+    near = small
+    if small and not _fits(_around(small.values())):
+        middle = np.median([box.mean(0) for box in small.values()], axis=0)
+        near = {n: b for n, b in small.items() if np.abs(b - middle).max() <= EXTENT_MAX / 2}
+    if boxes and 2 * len(near) <= len(small):
+        raise FileError(_too_large(_around(boxes.values())))
+    for name in boxes.keys() - near.keys():
+        why = "lies far from the others" if name in small else _too_large(boxes[name])
+        on_remark(f"{name}: left out: {why}")
+    return near
+
+
+def _around(boxes: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    corners = np.stack(list(boxes))
+    return np.stack([corners[:, 0].min(0), corners[:, 1].max(0)])
+
+
+def _fits(box: NDArray[np.float64]) -> bool:
+    return bool((box[1] - box[0]).max() <= EXTENT_MAX)
+
+
+def _too_large(box: NDArray[np.float64]) -> str:
+    told = " x ".join(f"{side:.0f}" for side in box[1] - box[0])
+    return f"extent: must be {EXTENT_MAX:.0f} mm or less, got {told} mm"
 
 
 def _corners(part: Mask | Mesh) -> NDArray[np.float64]:

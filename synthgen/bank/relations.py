@@ -18,7 +18,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import Field, Strict, ValidationError, model_validator
 
-from synthgen.settings import Settings, one_line
+from synthgen.settings import Settings, one_line, read_text
 
 Share = Annotated[float, Strict(), Field(ge=0, le=1)]
 Length = Annotated[float, Strict(), Field(ge=0, le=1000)]
@@ -27,6 +27,7 @@ Side = Literal["above", "below", "in_front_of", "behind", "right_of", "left_of"]
 
 SIDES: tuple[Side, ...] = ("above", "in_front_of", "right_of")  # toward which z, y, x grow
 TOUCHING_GAP = 3.0  # mm
+_BYTES_MAX = 2**24  # of a file; relations of 255 structures
 _OPPOSITE = {"below": "above", "behind": "in_front_of", "left_of": "right_of"}
 _HEADER = """\
 # orders: `of` lies on a side of `than`, by `margin` or more; in parts of the body's side.
@@ -224,16 +225,17 @@ class Relations(Settings):
     def from_yaml(cls, text: str) -> Self:
         """Read YAML text; raises RelationsError."""
         try:
-            return cls.from_dict(yaml.safe_load(text))
-        except (yaml.YAMLError, RecursionError) as error:
-            raise RelationsError(f"not YAML: {' '.join(str(error).split())}") from None
+            values = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise RelationsError(f"not YAML: {' '.join(str(error).split())[:300]}") from None
+        return cls.from_dict(values)
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
         """Read a YAML file; raises RelationsError, with the path."""
         try:
-            return cls.from_yaml(Path(path).read_text(encoding="utf-8"))
-        except (RelationsError, UnicodeDecodeError) as error:
+            return cls.from_yaml(read_text(Path(path), _BYTES_MAX))
+        except ValueError as error:
             raise RelationsError(f"{path}: {error}") from None
         except OSError as error:
             raise RelationsError(f"{path}: {error.strerror}") from None
@@ -270,7 +272,8 @@ class PairTable(TypedDict):
         margin: (N, N, 3) int32, by how much, 1/65536 of the body.
         kind: (N, N) int8, of ``Kind``.
         gap: (N, N) int32, 1/16 mm: at least, of what is apart; at most, of what touches.
-        order_strength, contact_strength: (N, N) int32, 1/4096; of orders the largest of a pair's.
+        order_strength: (N, N, 3) int32, z y x, 1/4096; 0 where there is no order.
+        contact_strength: (N, N) int32, 1/4096.
     """
 
     sign: NDArray[np.int8]
@@ -307,7 +310,7 @@ def pair_table(relations: Relations, names: Sequence[str]) -> PairTable:
         margin=np.zeros((count, count, 3), np.int32),
         kind=np.zeros((count, count), np.int8),
         gap=np.zeros((count, count), np.int32),
-        order_strength=np.zeros((count, count), np.int32),
+        order_strength=np.zeros((count, count, 3), np.int32),
         contact_strength=np.full((count, count), 4096, np.int32),
     )
     place = {name: i for i, name in enumerate(names)}
@@ -332,8 +335,7 @@ def _enter_order(table: PairTable, order: Order, i: int, j: int) -> None:
     for row, column, sign in ((i, j, 1), (j, i, -1)):
         table["sign"][row, column, order.axis] = sign
         table["margin"][row, column, order.axis] = round(order.margin * 65536)
-        present = table["order_strength"][row, column]
-        table["order_strength"][row, column] = max(present, strength)
+        table["order_strength"][row, column, order.axis] = strength
 
 
 def _enter_contact(table: PairTable, contact: Contact, i: int, j: int) -> None:

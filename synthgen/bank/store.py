@@ -5,7 +5,8 @@ import math
 import os
 import shutil
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import resources
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from synthgen.bank.bank import ARRAYS, FORMAT_VERSION, Bank, BankError
+from synthgen.bank.bank import ARRAYS, CENTRE_UNIT, FORMAT_VERSION, Bank, BankError
+from synthgen.bank.grids import CLIP
 from synthgen.bank.names import checked_name
 from synthgen.bank.relations import Relations, RelationsError
 from synthgen.kernels.anatomy_records import BANK_POINTS, STRUCTURES_MAX, BankShape
@@ -26,7 +28,12 @@ FORMAT = "synthgen-bank"
 SUBJECTS_MAX = 4096
 VALUES_MAX = 2**30  # of all grids
 _CHUNK = 2**22  # values
+_METADATA_MAX = 2**26  # bytes of a zarr.json; relations of 255 structures have about 2**25
+_SLOPE_MAX = 2**16
 _FAST, _SMALL = 3, 12  # levels of Zstandard: of folders, and of files, which are to be sent
+_UNREADABLE = (
+    OSError, KeyError, ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
 _KINDS: dict[str, type[np.generic]] = {
     "mirrors": np.int64,
     "distances": np.int16,
@@ -134,6 +141,7 @@ def open_bank(path: str | Path) -> Bank:
     bank = Bank(attributes.spacing, tuple(attributes.names), relations=relations, **arrays)
     if bank.digest != attributes.digest:
         raise BankError(f"{path}: damaged: its content does not have the digest that it states")
+    _check_values(path, bank)
     return bank
 
 
@@ -182,11 +190,10 @@ def _write(bank: Bank, folder: Path, level: int) -> None:
     group = zarr.create_group(folder, attributes=_group_attributes(bank))
     for name, axes in ARRAYS.items():
         values = getattr(bank, name)
-        chunks = tuple(max(1, min(n, _CHUNK)) for n in values.shape)
         array = group.create_array(
             name,
             shape=values.shape,
-            chunks=chunks,
+            chunks=_chunks(values.shape),
             dtype=values.dtype,
             compressors=[zstd, {"name": "crc32c"}],
             filters=(),
@@ -196,6 +203,11 @@ def _write(bank: Bank, folder: Path, level: int) -> None:
             config={"write_empty_chunks": True},
         )
         array[...] = values
+
+
+def _chunks(shape: Sequence[int]) -> tuple[int, ...]:
+    """Sides of the chunks of an array."""
+    return tuple(max(1, min(n, _CHUNK)) for n in shape)
 
 
 def _pack(folder: Path, path: Path) -> None:
@@ -210,20 +222,30 @@ def _pack(folder: Path, path: Path) -> None:
 def _document(path: Path) -> dict[str, Any]:
     """The group's metadata."""
     try:
-        if path.is_dir():
-            content = (path / "zarr.json").read_bytes()
-        else:
-            with zipfile.ZipFile(path) as archive:
-                content = archive.read("zarr.json")
-        document = json.loads(content)
+        document = json.loads(_metadata(path, "zarr.json"))
+    except BankError:
+        raise
     except FileNotFoundError:
         missing = "not a bank: no zarr.json in it" if path.is_dir() else "no such bank"
         raise BankError(f"{path}: {missing}") from None
-    except (OSError, KeyError, ValueError, RecursionError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise BankError(f"{path}: not a bank ({type(error).__name__})") from None
     if not isinstance(document, dict):
         raise BankError(f"{path}: not a bank")
     return document
+
+
+def _metadata(path: Path, name: str) -> bytes:
+    """A file of metadata within a bank; raises BankError if it is too long."""
+    if path.is_dir():
+        with (path / name).open("rb") as file:
+            content = file.read(_METADATA_MAX + 1)
+    else:
+        with zipfile.ZipFile(path) as archive, archive.open(name) as member:
+            content = member.read(_METADATA_MAX + 1)
+    if len(content) > _METADATA_MAX:
+        raise BankError(f"{path}: {name}: must have {_METADATA_MAX:,} bytes or fewer")
+    return content
 
 
 def _attributes(path: Path, document: dict[str, Any]) -> _Attributes:
@@ -259,9 +281,17 @@ def _arrays(path: Path, structures: int) -> dict[str, NDArray[Any]]:
 
     found: dict[str, NDArray[Any]] = {}
     try:
-        group = zarr.open_group(path if path.is_dir() else ZipStore(path), mode="r")
+        for name in ARRAYS:
+            with suppress(FileNotFoundError, KeyError):  # zarr says what is missing
+                _metadata(path, f"{name}/zarr.json")
+        store = path if path.is_dir() else ZipStore(path)
+        group = zarr.open_group(store, mode="r", zarr_format=3)
         nodes: dict[str, Any] = {name: group[name] for name in ARRAYS}
         sizes = {**_SIZES, "structure": structures, "subject": nodes["shapes"].shape[0]}
+        if not 1 <= sizes["subject"] <= SUBJECTS_MAX:
+            raise BankError(
+                f"{path}: shapes: must be of 1 to {SUBJECTS_MAX}, got {sizes['subject']}"
+            )
         for name in sorted(ARRAYS, key=lambda name: name == "distances"):
             if name == "distances":
                 sizes["value"] = _values(path, found["shapes"])
@@ -272,6 +302,11 @@ def _arrays(path: Path, structures: int) -> dict[str, NDArray[Any]]:
                 raise BankError(
                     f"{path}: {name}: must be {kind} {list(expected)}, got {node.dtype} "
                     f"{list(node.shape)}"
+                )
+            if node.shards is not None or node.chunks != _chunks(node.shape):
+                raise BankError(
+                    f"{path}: {name}: must have chunks of {list(_chunks(node.shape))} and no "
+                    f"shards, got {list(node.chunks)}"
                 )
             found[name] = np.ascontiguousarray(node[...])
     except BankError:
@@ -284,8 +319,6 @@ def _arrays(path: Path, structures: int) -> dict[str, NDArray[Any]]:
 
 def _values(path: Path, shapes: NDArray[np.int64]) -> int:
     """How many distances there are; grids lie one after the other."""
-    if not 1 <= len(shapes) <= SUBJECTS_MAX:
-        raise BankError(f"{path}: shapes: must be of 1 to {SUBJECTS_MAX}, got {len(shapes)}")
     total = 0
     for row in shapes.reshape(-1, BankShape.SIZE).tolist():
         offset, *sides = row[: BankShape.WIDTH + 1]
@@ -297,6 +330,43 @@ def _values(path: Path, shapes: NDArray[np.int64]) -> int:
     if not 0 < total <= VALUES_MAX:
         raise BankError(f"{path}: shapes: must hold 1 to {VALUES_MAX} values, got {total}")
     return total
+
+
+def _check_values(path: Path, bank: Bank) -> None:
+    """See that the numbers can be those of a bank; ``_values`` has seen the grids' places."""
+    for rule in _broken_rules(bank):
+        raise BankError(f"{path}: {rule}")
+
+
+def _broken_rules(bank: Bank) -> Iterator[str]:
+    there, volumes, structures = bank.present, bank.volumes, np.arange(len(bank.names))
+    rows = bank.shapes[there]
+    sides = rows[:, BankShape.DEPTH : BankShape.WIDTH + 1]
+    centres = rows[:, BankShape.CENTRE : BankShape.CENTRE + 3]
+    for name in ARRAYS:
+        values = getattr(bank, name)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            yield f"{name}: must be finite"
+    if not _within(bank.mirrors, 0, len(structures) - 1):
+        yield f"mirrors: must lie in 0..{len(structures) - 1}"
+    elif (bank.mirrors[bank.mirrors] != structures).any():
+        yield "mirrors: must be pairs"
+    if not (bank.body > 0).all():
+        yield f"body: must be greater than 0, got {bank.body.tolist()}"
+    if not there.any(0).all():
+        yield "shapes: must have each structure in a subject"
+    if not _within(centres, 0, sides * CENTRE_UNIT):
+        yield "shapes: must have their centroids in their grids"
+    if not _within(rows[:, BankShape.SLOPE], 1, _SLOPE_MAX):
+        yield f"shapes: must have gradients of 1 to {_SLOPE_MAX}"
+    if not (_within(volumes[~there], 0, 0) and (volumes[there] > 0).all()):
+        yield "volumes: must be greater than 0 where there is a shape, else 0"
+    if not _within(bank.distances, -CLIP, CLIP):
+        yield f"distances: must lie in -{CLIP}..{CLIP}"
+
+
+def _within(values: NDArray[Any], low: int, high: int | NDArray[np.int64]) -> bool:
+    return bool((values >= low).all() and (values <= high).all())
 
 
 @contextmanager

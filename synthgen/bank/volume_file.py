@@ -27,6 +27,7 @@ _OFFSET_MAX = 2**26  # bytes before the voxels
 _GZIP = b"\x1f\x8b"
 _GZIP_MOST = 1100  # times that gzip can make something smaller
 _SPACING = (1e-3, 1e2)  # mm
+_ORIGIN_MAX = 1e6  # mm, along an axis
 _FLATTEST = 1e-4  # volume of a voxel, in parts of that of a box with its sides
 _NIFTI_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # by code of a unit
 _NRRD_MM = {"": 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001}
@@ -202,12 +203,21 @@ def _nrrd_affine(header: Mapping[str, Any]) -> tuple[NDArray[np.float64], str]:
     if space not in _NRRD_TO_RAS:
         if space:
             raise FileError(f"space: must be of a patient, got {space[:40]!r}")
-        affine[:3, :3] = np.diag(np.asarray(header.get("spacings", [1.0] * 3), np.float64)) * scale
+        affine[:3, :3] = np.diag(_nrrd_sides(header)) * scale
         return _checked_affine(affine), _NO_PLACE
     affine[:3, :3] = np.asarray(header["space directions"], np.float64).T
     affine[:3, 3] = np.asarray(header.get("space origin", [0.0] * 3), np.float64)
     affine[:3] *= scale * np.array(_NRRD_TO_RAS[space], np.float64)[:, None]
     return _checked_affine(affine), ""
+
+
+def _nrrd_sides(header: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Sides of the voxels of a file that does not say how they are turned."""
+    if "space directions" in header:
+        return np.sqrt((np.asarray(header["space directions"], np.float64) ** 2).sum(1))
+    if "spacings" in header:
+        return np.asarray(header["spacings"], np.float64)
+    raise FileError("spacings: must be there, or space directions")
 
 
 # ------------------------------------------------------------------------------------------- both
@@ -243,6 +253,9 @@ def _checked_affine(affine: NDArray[np.float64]) -> NDArray[np.float64]:
     if sides.min() < _SPACING[0] or sides.max() > _SPACING[1]:
         told = " x ".join(f"{side:.4g}" for side in sides)
         raise FileError(f"affine: voxels must be {_SPACING[0]} to {_SPACING[1]} mm, got {told}")
+    if np.abs(affine[:3, 3]).max() > _ORIGIN_MAX:
+        told = ", ".join(f"{place:.4g}" for place in affine[:3, 3])
+        raise FileError(f"affine: its origin must be within {_ORIGIN_MAX:.0f} mm, got {told}")
     return affine
 
 

@@ -117,7 +117,7 @@ class Gibbs(Settings):
         weights, contact = self.weights, relations["contact_strength"] / self.temperature
         spaced = touching | (rows[..., Pair.NEAREST] > 0)
         order = weights.order * relations["order_strength"] / self.temperature
-        rows[..., Pair.ORDER] = np.round(order)
+        rows[..., Pair.ORDER : Pair.ORDER + 3] = np.round(order)
         overlap = weights.overlap * ENERGY_UNIT / self.temperature
         rows[..., Pair.OVERLAP] = np.where(nested, 0, round(overlap))
         rows[..., Pair.GAP] = np.where(spaced, np.round(weights.gap * contact), 0)

@@ -103,7 +103,8 @@ class BankShapes(Settings):
         unknown = [name for name in names if name not in found.names]
         if unknown:
             raise ValueError(
-                f"structures: must be of the bank ({', '.join(found.names)}), got {unknown[0]!r}"
+                f"structures: must be of the bank ({', '.join(found.names)}), got {unknown[0]!r}; "
+                "leave them out to take all"
             )
         path = self.bank if self.bank == BUILTIN else str(Path(self.bank).resolve())
         changes = {"bank": path, "digest": found.digest, "structures": tuple(sorted(names))}
@@ -183,7 +184,7 @@ class BankShapes(Settings):
         if found.digest != self.digest:
             raise ValueError(
                 f"shapes.digest: must be that of the bank {self.bank!r}, {found.digest}, "
-                f"got {self.digest}; leave it out to take the bank as it is"
+                f"got {self.digest}; leave digest and structures out to take the bank as it is"
             )
         return found
 

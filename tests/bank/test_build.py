@@ -1,5 +1,6 @@
 """Banks of a few simple people."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -242,3 +243,41 @@ def test_too_large_a_bank_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("synthgen.bank.build.VALUES_MAX", 1000)
     with pytest.raises(BankError, match="spacing: a bank must hold at most 1000 values, got"):
         build_bank([person(0)], spacing=SPACING)
+
+
+def test_a_bank_too_large_is_refused_before_its_grids_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+
+    def grid(*_: object) -> None:
+        made.append(1)
+        raise ValueError("is made")
+
+    monkeypatch.setattr("synthgen.bank.build.structure_grid", grid)
+    monkeypatch.setattr("synthgen.bank.build.VALUES_MAX", 1000)
+    with pytest.raises(BankError, match="a bank must hold at most 1000 values, got"):
+        build_bank([person(0)], spacing=SPACING)
+    with pytest.raises(BankError, match="body: must have sides above 0 mm"):
+        build_bank([replace(person(0), body=np.zeros((2, 3)))], spacing=SPACING)
+    assert made == []
+
+
+def test_people_are_checked_as_they_come() -> None:
+    came = []
+
+    def people() -> Iterator[Subject]:
+        for n in (0, 1, 2):
+            came.append(n)
+            person_n = person(n)
+            yield replace(person_n, body=person_n.body * (n != 1))
+
+    with pytest.raises(BankError, match="body: must have sides above 0 mm"):
+        build_bank(people(), spacing=SPACING)
+    assert came == [0, 1]
+
+
+def test_a_structure_in_two_pairs_is_refused() -> None:
+    pairs = [("organ left", "organ right"), ("spine", "organ right")]
+    with pytest.raises(BankError, match="mirrors: a structure has one mirror image"):
+        build_bank([person(0)], spacing=SPACING, mirrors=lambda names: pairs)

@@ -1,5 +1,7 @@
 """Solids as grids of distances: exact in their own voxels, right in any orientation."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -160,3 +162,24 @@ def test_points_spread() -> None:
     chosen = spread_points(line, np.array([0, 0, 4]), 4)
     assert chosen.tolist()[:3] == [10, 0, 5]
     assert spread_points(line[:1], np.zeros(3, np.int64), 3).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["straight", "oblique"])
+def test_a_mask_of_too_many_voxels_is_made_coarser(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    mask = ball(AXES[name] / 4)
+    monkeypatch.setattr("synthgen.bank.grids._VOXELS_MAX", 300_000)
+    sizes = []
+
+    def counted(solid: NDArray[np.bool_], *more: Any) -> NDArray[np.float32]:
+        sizes.append(solid.size)
+        return face_distances(solid, *more)
+
+    monkeypatch.setattr("synthgen.bank.lattice.face_distances", counted)
+    grid = structure_grid(mask, 2.0)
+    assert mask.voxels.size > sizes[0]
+    assert 150_000 < sizes[0] <= 300_000
+    true = to_ball(grid, 2.0)
+    near = np.abs(true) < 4.0
+    assert np.abs(grid.distance - true)[near].mean() < 0.5

@@ -72,6 +72,11 @@ def test_other_words_are_no_sides(pair):
     assert guess_mirrors(pair) == []
 
 
+def test_a_name_with_two_partners_is_in_no_pair():
+    names = ["left L eye", "left R eye", "right R eye", "left ear", "right ear"]
+    assert guess_mirrors(names) == [("left ear", "right ear")]
+
+
 def test_given_mirrors_count_alone():
     naming = Naming(mirrors=[["a", "b"], ["c", "d"]])
     assert naming.mirror_pairs(["a", "b", "c", "left", "right"]) == [("a", "b")]

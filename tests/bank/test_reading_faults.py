@@ -80,6 +80,10 @@ FAULTS = {
         lambda: small(affine=OBLIQUE * 1e-6),
         r"affine: voxels must be 0.001 to 100.0 mm",
     ),
+    "an origin far off": (
+        lambda: small(affine=OBLIQUE + np.array([[0.0, 0, 0, 3e6]] + [[0.0] * 4] * 3)),
+        "affine: its origin must be within 1000000 mm, got 3e+06, 20, 5",
+    ),
     "all 0": (lambda: header((23, 30, 19)) + bytes(SIZE), "labels: must not all be 0"),
     "cut in the header": (lambda: small()[:200], "cannot be read"),
     "cut after the header": (lambda: small()[:352], "is too short for its shape"),
@@ -215,6 +219,12 @@ NRRD_FAULTS = {
     "no determinant": ("(1,0,0) (0,2,0)", "(0,2,0) (0,2,0)", "affine: must have a determinant"),
     "NaN": ("(1,0,0)", "(nan,0,0)", "affine: must be finite"),
     "no such space": ("left-posterior-superior", "3D-right-handed", "space: must be of a patient"),
+    "no sides": (
+        "space: left-posterior-superior\nsizes: 23 30 19\nspace directions: (1,0,0) (0,2,0) (0,0,3)"
+        "\nspace origin: (0,0,0)\n",
+        "sizes: 23 30 19\n",
+        "spacings: must be there, or space directions",
+    ),
     "a block": ("uint8", "block", "type: must be one of numbers, got 'block'"),
     "hex": ("raw", "hex", "encoding: must be raw, gzip or bzip2, got 'hex'"),
     "bytes to skip": (
@@ -242,6 +252,19 @@ def test_a_broken_nrrd_is_left_out(tmp_path, name, monkeypatch):
     (tmp_path / "a.nrrd").write_bytes(content)
     with pytest.raises(FileError, match=reason):
         read_volume(tmp_path / "a.nrrd")
+
+
+def test_an_nrrd_without_a_space_keeps_its_sides(tmp_path):
+    turned = "(0,1,0) (2,0,0) (0,0,3)"
+    for old, new in (
+        ("space: left-posterior-superior", "space dimension: 3"),
+        ("space: left-posterior-superior", 'space dimension: 3\nspace units: "mm" "mm" "mm"'),
+    ):
+        content = NRRD.replace(old, new).replace("(1,0,0) (0,2,0) (0,0,3)", turned)
+        (tmp_path / "a.nrrd").write_bytes(content.encode() + b"\n" + a_map().tobytes("F"))
+        volume = read_volume(tmp_path / "a.nrrd")
+        assert volume.affine.tolist() == np.diag([1.0, 2, 3, 1]).tolist()
+        assert "says nothing of its orientation" in volume.remark
 
 
 def test_that_nrrd_is_fit_otherwise(tmp_path):
@@ -332,6 +355,48 @@ def test_a_body_too_large(tmp_path):
     (tmp_path / "a.stl").write_bytes(written(sphere(2001.0), "stl"))
     with pytest.raises(ValueError, match=r"extent: must be 4000 mm or less, got 4\d\d\d x"):
         read(tmp_path, one_file_per_structure=True)
+
+
+def ball_at(x, radius=20.0):
+    mesh = sphere(radius)
+    mesh.apply_translation([x, 0.0, 0.0])
+    return written(mesh, "stl")
+
+
+def test_a_stray_part_costs_no_person(tmp_path):
+    for name, content in {
+        "a": ball_at(0.0), "b": ball_at(50.0), "c": ball_at(100.0), "stray": ball_at(9000.0),
+        "huge": ball_at(0.0, 2001.0),
+    }.items():  # fmt: skip
+        (tmp_path / f"{name}.stl").write_bytes(content)
+    (person,), remarks = read(tmp_path, one_file_per_structure=True)
+    assert set(person.parts) == {"a", "b", "c"}
+    assert (person.body[1] - person.body[0]).max() == pytest.approx(140.0, abs=0.1)
+    assert len(remarks) == 2
+    assert any("huge: left out: extent: must be 4000 mm or less, got 4002 x" in r for r in remarks)
+    assert f"{tmp_path.name}: stray: left out: lies far from the others" in remarks
+
+
+def test_which_of_two_is_stray_cannot_be_told(tmp_path):
+    (tmp_path / "a.stl").write_bytes(ball_at(0.0))
+    (tmp_path / "b.stl").write_bytes(ball_at(9000.0))
+    with pytest.raises(ValueError, match="extent: must be 4000 mm or less, got 40 x 40 x 9040"):
+        read(tmp_path, one_file_per_structure=True)
+
+
+def test_a_person_far_off(tmp_path):
+    (tmp_path / "a.stl").write_bytes(ball_at(2e6))
+    with pytest.raises(ValueError, match="place: must be within 1000000 mm, got 2e"):
+        read(tmp_path, one_file_per_structure=True)
+
+
+def test_too_many_structures_cost_one_person(tmp_path):
+    many = np.arange(1, 289, dtype=np.uint16).reshape(2, 12, 12).repeat(20, 0)
+    nifti(tmp_path / "many.nii", many)
+    nifti(tmp_path / "good.nii", a_map())
+    people, (remark,) = read(tmp_path)
+    assert len(people) == 1
+    assert remark == "many.nii: left out: structures: must be 255 or fewer, got 288"
 
 
 def test_a_mesh_among_label_maps(tmp_path):

@@ -187,7 +187,8 @@ def test_pair_table():
     assert table["sign"][head, canal].tolist() == [1, 0, 0]
     np.testing.assert_array_equal(table["sign"], -table["sign"].transpose(1, 0, 2))
     assert table["margin"][canal, orbit].tolist() == [0, 16384, 0]
-    assert table["order_strength"][canal, head] == table["order_strength"][head, canal] == 2048
+    np.testing.assert_array_equal(table["order_strength"][canal, head], [2048, 0, 0])
+    np.testing.assert_array_equal(table["order_strength"][head, canal], [2048, 0, 0])
     assert table["kind"][cord, canal] == table["kind"][lens, head] == Kind.INSIDE
     assert table["kind"][head, lens] == Kind.CONTAINS
     assert table["kind"][canal, head] == table["kind"][head, canal] == Kind.TOUCHING
@@ -208,6 +209,13 @@ def test_orders_of_no_strength_have_no_sign():
         Order(of="a", side="right_of", than="b", strength=1.0),
     )
     assert pair_table(Relations(orders=orders), "ab")["sign"][0, 1].tolist() == [0, 0, 1]
+
+
+def test_each_order_of_a_pair_has_its_own_strength():
+    sides = (("above", 0.25), ("in_front_of", 1.0), ("right_of", 0.5))
+    orders = tuple(Order(of="a", side=side, than="b", strength=s) for side, s in sides)
+    strength = pair_table(Relations(orders=orders), "ab")["order_strength"]
+    assert strength[0, 1].tolist() == strength[1, 0].tolist() == [1024, 4096, 2048]
 
 
 @st.composite

@@ -1,6 +1,7 @@
 """Banks on disk: whole or not at all, masks only, and whatever is wrong is one line."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from synthgen.bank import (
 from synthgen.bank.bank import ARRAYS
 from synthgen.bank.builtin import builtin_bank
 from synthgen.bank.store import builtin_path
+from synthgen.kernels.anatomy_records import BankShape
 from tests.bank.test_build import SPACING, person
 
 
@@ -218,6 +221,93 @@ def test_a_bank_of_gigabytes_is_refused(copy: Path) -> None:
     rows[-1, -1, :4] = [0, 2**12, 2**12, 2**12]
     shapes[...] = rows
     assert "shapes: must hold 1 to 1073741824 values" in refused(copy)
+
+
+def array_metadata(path: Path, name: str, **changes: Any) -> None:
+    file = path / name / "zarr.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def test_a_bank_of_many_subjects_is_refused_before_it_is_read(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array_metadata(copy, "shapes", shape=[4097, 3, 8])
+    array_metadata(copy, "points", shape=[4097, 3, 64, 3])
+    monkeypatch.setattr(zarr.Array, "__getitem__", lambda *_: pytest.fail("read"))
+    assert "shapes: must be of 1 to 4096, got 4097" in refused(copy)
+    array_metadata(copy, "shapes", shape=[0, 3, 8])
+    assert "shapes: must be of 1 to 4096, got 0" in refused(copy)
+
+
+@pytest.mark.parametrize("side", [1, 2**40])
+def test_chunks_are_as_written(copy: Path, side: int) -> None:
+    grid = {"name": "regular", "configuration": {"chunk_shape": [side, 3, 6]}}
+    array_metadata(copy, "boxes", chunk_grid=grid)
+    assert f"boxes: must have chunks of [2, 3, 6] and no shards, got [{side}, 3, 6]" in refused(
+        copy
+    )
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "means/zarr.json"])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_long_metadata_is_refused(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, name: str, zipped: bool
+) -> None:
+    monkeypatch.setattr("synthgen.bank.store._METADATA_MAX", 20_000)
+    file = copy / name
+    file.write_text(file.read_text() + " " * 20_000)
+    path = Path(shutil.make_archive(str(copy), "zip", copy)) if zipped else copy
+    assert f"{path}: {name}: must have 20,000 bytes or fewer" in refused(path)
+
+
+def test_zip_files_that_cannot_be_unpacked(saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bank.zip"
+    save_bank(open_bank(saved), path)
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"zarr.json") - 46  # of the directory; a bit says that it is encrypted
+    content[entry + 8] |= 1
+    path.write_bytes(content)
+    assert "not a bank (RuntimeError)" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "value", "message"),
+    [
+        ("mirrors", 0, 99, "mirrors: must lie in 0..2"),
+        ("mirrors", 0, -1, "mirrors: must lie in 0..2"),
+        ("mirrors", 0, 2, "mirrors: must be pairs"),
+        ("means", (0, 0), np.nan, "means: must be finite"),
+        ("points", (1, 2, 63, 2), np.inf, "points: must be finite"),
+        ("body", 1, 0.0, "body: must be greater than 0, got ["),
+        ("volumes", (0, 0), 0.0, "volumes: must be greater than 0 where there is a shape, else 0"),
+        ("volumes", (0, 0), -1.0, "volumes: must be greater than 0 where"),
+        ("shapes", (0, 0, BankShape.SLOPE), 0, "shapes: must have gradients of 1 to 65536"),
+        ("shapes", (0, 0, BankShape.CENTRE), -1, "shapes: must have their centroids in"),
+        ("shapes", (0, 0, BankShape.CENTRE), 2**40, "shapes: must have their centroids in"),
+        ("distances", 0, -(2**15), "distances: must lie in -512..512"),
+    ],
+)  # fmt: skip
+def test_numbers_that_no_bank_has(
+    bank: Bank, tmp_path: Path, name: str, at: Any, value: float, message: str
+) -> None:
+    values = getattr(bank, name).copy()
+    values[at] = value
+    save_bank(replace(bank, **{name: values}), tmp_path / "bank.zarr")  # with a digest that holds
+    assert f"bank.zarr: {message}" in refused(tmp_path / "bank.zarr")
+
+
+def test_each_structure_is_of_someone(bank: Bank, tmp_path: Path) -> None:
+    last = bank.shapes[:, -1, BankShape.OFFSET : BankShape.WIDTH + 1].tolist()
+    shapes, volumes = bank.shapes.copy(), bank.volumes.copy()
+    assert last[1][0] + math.prod(last[1][1:]) == len(bank.distances)
+    keep = np.ones(len(bank.distances), bool)
+    for offset, *sides in last:
+        keep[offset : offset + math.prod(sides)] = False
+    shapes[1, :, BankShape.OFFSET] -= math.prod(last[0][1:])
+    shapes[:, -1], volumes[:, -1] = 0, 0.0
+    emptied = replace(bank, shapes=shapes, volumes=volumes, distances=bank.distances[keep])
+    save_bank(emptied, tmp_path / "bank.zarr")
+    assert "shapes: must have each structure in a subject" in refused(tmp_path / "bank.zarr")
 
 
 @pytest.mark.parametrize("name", ["bank.zarr", "bank.zip"])

@@ -327,7 +327,7 @@ def _pairs(order: Array, structures: Array) -> Array:
             row[Pair.NEAREST] = 0 if inside else 16 * 2
             row[Pair.FARTHEST] = 16 * 3 if (i, j) == (HEART, LIVER) else -1
             row[Pair.WITHIN] = RATIO_ONE * 8 // 10 if inside else 0
-            row[Pair.ORDER] = ENERGY_UNIT
+            row[Pair.ORDER : Pair.ORDER + 3] = ENERGY_UNIT
             row[Pair.OVERLAP] = 0 if inside else 2 * ENERGY_UNIT
             row[Pair.GAP] = 0 if inside else ENERGY_UNIT // 2
             row[Pair.INSIDE] = 2 * ENERGY_UNIT if inside else 0

@@ -176,10 +176,13 @@ def test_gaps_that_a_bound_finds_wide_enough_are(seed):
 def test_terms_have_the_papers_units():
     scene = boxes_in_a_row(60)
     row = scene.pairs[1, 0]
-    row[Pair.SIGN + 2], row[Pair.MARGIN + 2], row[Pair.ORDER] = 1, round(0.06 * 65536), ENERGY_UNIT
-    energy = placed_scene(scene).energies[1, 0] / ENERGY_UNIT
-    assert energy == pytest.approx((0.06 / 0.03) ** 2, rel=1e-3)
-    row[Pair.ORDER], row[Pair.GAP], row[Pair.FARTHEST] = 0, ENERGY_UNIT // 2, 3 * 16
+    row[Pair.ORDER : Pair.ORDER + 3] = ENERGY_UNIT * np.array([2, 4, 1])  # one along each axis
+    for axis, weight in enumerate((2, 4, 1)):
+        row[Pair.SIGN : Pair.SIGN + 3] = 0
+        row[Pair.SIGN + axis], row[Pair.MARGIN + axis] = 1, round(0.06 * 65536)
+        energy = placed_scene(scene).energies[1, 0] / ENERGY_UNIT
+        assert energy == pytest.approx(weight * (0.06 / 0.03) ** 2, rel=1e-3)
+    row[Pair.ORDER + 2], row[Pair.GAP], row[Pair.FARTHEST] = 0, ENERGY_UNIT // 2, 3 * 16
     energy = placed_scene(scene).energies[1, 0] / ENERGY_UNIT
     assert energy == pytest.approx(0.5 * ((104 - 3) / 5) ** 2, rel=0.05)
     scene = boxes_in_a_row(6)
@@ -199,7 +202,7 @@ def test_huge_violations_do_not_overflow():
     scene.proposals[1, :, Proposal.BODY : Proposal.BODY + 3] = 2**31 - 1
     row = scene.pairs[1, 0]
     row[Pair.SIGN : Pair.SIGN + 3], row[Pair.MARGIN : Pair.MARGIN + 3] = -1, 2**31 - 1
-    row[[Pair.ORDER, Pair.OVERLAP, Pair.GAP]] = 2**31 - 1
+    row[Pair.ORDER : Pair.GAP + 1] = 2**31 - 1
     row[Pair.NEAREST] = 2**31 - 1
     assert_as_reference(scene)
     assert 0 < placed_scene(scene).energies[1, 0] < FORBIDDEN
@@ -218,7 +221,7 @@ def toy() -> Scene:
     scene.order[:], scene.ranks[:], scene.full = (0, 1), (0, 1), False
     scene.poses[:, Pose.LENGTH] = 4096
     row = scene.pairs[1, 0]
-    row[Pair.SIGN + 2], row[Pair.MARGIN + 2], row[Pair.ORDER] = 1, 1000, ENERGY_UNIT // 8
+    row[Pair.SIGN + 2], row[Pair.MARGIN + 2], row[Pair.ORDER + 2] = 1, 1000, ENERGY_UNIT // 8
     row[Pair.LIMIT], row[Pair.OVERLAP] = RATIO_ONE // 2, ENERGY_UNIT // 64
     row[Pair.NEAREST], row[Pair.GAP] = 5 * 16, ENERGY_UNIT // 4
     return scene

@@ -47,6 +47,13 @@ def distances(scene: Posed, n: int, lattice: np.ndarray) -> np.ndarray:
     )
 
 
+def shown(scene: Posed, n: int, lattice: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Distances that shells are drawn by: far beyond the grid."""
+    shares = np.floor(np.array(positions(scene, n, lattice)) * 256)
+    last = np.array(scene.grid(n).shape).reshape(3, 1, 1, 1) * 256 - 257
+    return np.where(((shares >= 0) & (shares <= last)).all(0), found, 1e9)
+
+
 def check_bits(bits: np.ndarray, low: float, high: float, found: np.ndarray, slope: float) -> int:
     """Bits are set where low <= found <= high, but near these limits; how many are not."""
     unequal = bits != ((found >= low) & (found <= high))
@@ -69,8 +76,9 @@ def test_bits_are_those_of_interpolated_distances(steps, zoom):
             wrong += check_bits(inside, -1e9, -1e-12, found, slope)
             assert out.counts[n] == inside.sum()
             widths = np.array(steps).reshape(-1, 2) * scene.poses[n, Pose.VOXEL] / 2**24
+            near = shown(scene, n, lattice, found)
             for (outer, inner), plane in zip(widths, out.shells, strict=True):
-                wrong += check_bits(scene.voxels(n, plane), -inner, outer, found, slope)
+                wrong += check_bits(scene.voxels(n, plane), -inner, outer, near, slope)
             voxels += inside.size * (1 + len(steps))
     assert wrong < 3e-4 * voxels
 
@@ -123,8 +131,25 @@ def test_shells_end_where_samples_are_clipped():
     scene = posed(8, objects=2, steps=((2**20, 2**20),))
     wide = rasterized(scene)
     for n in scene.placed():
-        found = distances(scene, n, laid(scene))
-        assert np.array_equal(scene.voxels(n, wide.shells[0]), np.abs(found) < 32)
+        lattice = laid(scene)
+        found = shown(scene, n, lattice, distances(scene, n, lattice))
+        unequal = scene.voxels(n, wide.shells[0]) != (np.abs(found) < 32)
+        places = np.array(positions(scene, n, lattice))
+        last = np.array(scene.grid(n).shape).reshape(3, 1, 1, 1) - 1
+        border = np.minimum(np.abs(places), np.abs(places - last)).min(0)
+        assert border[unequal].max(initial=0) < 0.002  # where rounding decides
+
+
+def test_shells_end_with_the_grid():
+    """However wide, none fills what is beyond the grid, where distances are its faces'."""
+    scene = posed(8, objects=4, zoom=4.0, steps=((64 * 256, 256),))
+    lattice, out, beyond = laid(scene), rasterized(scene), 0
+    for n in scene.placed():
+        found = distances(scene, n, lattice)
+        off = shown(scene, n, lattice, found) > 1e8
+        assert not scene.voxels(n, out.shells[0])[off].any()
+        beyond += (off & (found < 32)).sum()
+    assert beyond > 1000
 
 
 @numba.njit

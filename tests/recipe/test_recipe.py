@@ -15,11 +15,13 @@ from synthgen.shapes.polygon_stack import PolygonStack
 
 # A change of one of these is a format change: other volumes for the same recipe.
 DIGESTS = {
+    "anatomy-patches": "3629d615451796da4140bfae7d4f49209834f03895bbb905d8fe48dadfc5fcf5",
     "avs-db": "fc0d34e6f606c42d549a9845d467f7e6de5e609eb775e5f79b256e8784d9944e",
     "avs-db-16": "72f554d7314667ac9190ec96040309ef56b971713f240a16a309a1be17ae4b71",
     "avs-db-4": "c15ad90e9a04f800fa0e261a16044ba720617d39c62066b8910c8d6ff7ba181a",
     "avs-db-legacy": "ed37dcb66da95710c0807a4bfc1517fa69158da6a7edeb969ceab55fbc98ed27",
     "avs-db-no-overlap": "d8c51a409092bb06aee255f39af1e1e26c20c76ca60800ce38ff4057ffaf6f9e",
+    "fake-it-right": "779f173fe41e021145f709482930fa102877457b468a33ddded01803517ed8a8",
     "fdif": "8000c093247ec0cfd0aa52404afd088b093130705df48204df83f6de400bd73c",
     "fdif-classification": "af30f75bfba7aed1ed275e7f39a40c6f26d4e30ab7dd400118f5d636dd8fcc06",
     "fdif-mesh": "27222c26373f842aae4a92da77c60aeee4b8f39ee6dbbe1f18342487cd7ba8c4",
