@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,12 +15,14 @@ from synthgen.cli.common import JsonOption, examples
 from synthgen.signals import Asked, stop_signals
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from rich.progress import Progress
 
     from synthgen.bank import Bank, Subject
     from synthgen.bank.names import Naming
 
 LOG_SECONDS = 10.0
+NAMES_TOLD = 40  # at most, in a line
 
 bank = typer.Typer(
     no_args_is_help=True,
@@ -70,7 +73,8 @@ def build(
         bool,
         typer.Option(
             "--one-file-per-structure",
-            help="Inputs are folders, one a person, of masks or meshes (STL, OBJ, PLY).",
+            help="Inputs are folders, one a person, of masks or meshes (STL, OBJ, PLY); a file's "
+            "name without its endings becomes its structure's, and is kept in the bank.",
         ),
     ] = False,
     spacing: Annotated[float, typer.Option(help="Of the distances, mm.")] = 1.5,
@@ -86,16 +90,19 @@ def build(
 ) -> None:
     """Build a bank; what cannot be used is named in a line, and the rest goes on."""
     from synthgen.bank import build_bank, save_bank
-    from synthgen.bank.names import guess_mirrors
-    from synthgen.bank.reading import read_subjects
+    from synthgen.bank.reading import find_people, read_subjects
     from synthgen.bank.store import check_free, is_bank
 
     if not overwrite and is_bank(output):
         raise ValueError(f"--output: {output} exists already; --overwrite replaces it")
     check_free(output, overwrite=overwrite)
-    naming = _naming(inputs, names, preset)
+    found = find_people(inputs, one_file_per_structure=one_file_per_structure)
+    namings = _namings(inputs, names, preset)
+    mirrors = _shared_mirrors(namings, one_file_per_structure)
+    naming = namings[0] if len(namings) == 1 else None
+    _check_asked(only or (), without or (), namings, found if one_file_per_structure else None)
     started = monotonic()
-    with _stages(inputs, one_file_per_structure) as stages:
+    with _stages(len(found)) as stages:
         subjects = read_subjects(
             inputs,
             naming,
@@ -103,15 +110,17 @@ def build(
             on_remark=stages.remark,
         )
         built = build_bank(
-            _chosen(subjects, only or (), without or ()),
+            _chosen(subjects, only or (), without or (), stages.remark),
             spacing=spacing,
-            mirrors=naming.mirror_pairs if naming else guess_mirrors,
+            mirrors=mirrors,
             on_stage=stages.next,
             on_remark=stages.remark,
         )
         stages.next("writing")
         save_bank(built, output, overwrite=overwrite)
     print(f"{output}: {_size(built)} in {monotonic() - started:.1f} s")
+    if len(built.names) <= NAMES_TOLD:
+        print(f"structures: {', '.join(built.names)}")
 
 
 @bank.command(
@@ -141,7 +150,7 @@ def preview(
     from synthgen.bank.pictures import draw_bank
 
     _check_png(output)
-    draw_bank(open_bank(source)).save(output, format="PNG", optimize=True)
+    _write_png(output, draw_bank(open_bank(source)))
     print(f"wrote {output}")
 
 
@@ -159,6 +168,9 @@ def graph(
     yaml: Annotated[
         Path | None, typer.Option(help="The YAML to write, to edit it.", show_default=False)
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a YAML file that is there.")
+    ] = False,
 ) -> None:
     """Draw the relations of a bank's structures, or write them as YAML."""
     from synthgen.bank import open_bank
@@ -169,14 +181,16 @@ def graph(
         _check_png(output)
     if yaml is not None:
         _check_folder("--yaml", yaml)
+        if yaml.exists() and not overwrite:
+            raise ValueError(f"--yaml: {yaml} exists already; --overwrite replaces it")
     opened = open_bank(source)
     if output is not None:
         from synthgen.bank.pictures import draw_graph
 
-        draw_graph(opened).save(output, format="PNG", optimize=True)
+        _write_png(output, draw_graph(opened))
         print(f"wrote {output}")
     if yaml is not None:
-        yaml.write_text(opened.relations.to_yaml(), encoding="utf-8")
+        _write(yaml, opened.relations.to_yaml().encode())
         print(f"wrote {yaml}")
 
 
@@ -210,7 +224,7 @@ class _Stopped(Exception):  # noqa: N818, it is no error
 class _Stages(Asked):
     """Tells on standard error how far a build is; a signal stops it before the next stage."""
 
-    def __init__(self, progress: "Progress | None", people: int | None) -> None:
+    def __init__(self, progress: "Progress | None", people: int) -> None:
         self._progress, self._people, self._begun = progress, people, 0
         self._logged = monotonic()
         self._task = progress.add_task("reading", total=people) if progress else None
@@ -221,8 +235,7 @@ class _Stages(Asked):
             raise _Stopped
         if stage == "distances":
             self._begun += 1
-            of = f" of {self._people}" if self._people else ""
-            stage = f"subject {self._begun}{of}"
+            stage = f"subject {self._begun} of {self._people}"
             done, total = self._begun - 1, self._people
         else:
             done = total = self._begun
@@ -241,11 +254,10 @@ class _Stages(Asked):
 
 
 @contextmanager
-def _stages(inputs: Sequence[Path], folders: bool) -> Iterator[_Stages]:
+def _stages(people: int) -> Iterator[_Stages]:
     """What tells of a build; a signal ends the command in one line, with nothing written."""
-    one_each = all(path.is_file() for path in inputs) and not folders
     with _drawn() as progress:
-        stages = _Stages(progress, len(inputs) if one_each else None)
+        stages = _Stages(progress, people)
         try:
             with stop_signals(stages):
                 yield stages
@@ -272,23 +284,74 @@ def _drawn() -> "Iterator[Progress | None]":
         yield progress
 
 
-def _naming(inputs: Sequence[Path], names: Path | None, preset: str | None) -> "Naming | None":
-    """Names as asked for, or those that all inputs share; None where folders have their own."""
+def _namings(
+    inputs: Sequence[Path], names: Path | None, preset: str | None
+) -> "list[Naming | None]":
+    """The naming that was asked for, or those of the folders of the inputs, each once."""
     from synthgen.bank.names import load_naming, naming_beside
     from synthgen.bank.names import preset as preset_naming
 
     if names is not None and preset is not None:
         raise ValueError(f"--names: is not for --preset, which has its own, got {names}")
     if names is not None:
-        return load_naming(names)
+        return [load_naming(names)]
     if preset is not None:
-        return preset_naming(preset)
-    folders = {path if path.is_dir() else path.parent for path in inputs}
-    return naming_beside(folders.pop()) if len(folders) == 1 else None
+        return [preset_naming(preset)]
+    found: list[Naming | None] = []
+    for path in inputs:
+        naming = naming_beside(path if path.is_dir() else path.parent)
+        if naming not in found:
+            found.append(naming)
+    return found
+
+
+def _shared_mirrors(
+    namings: "Sequence[Naming | None]", one_file_per_structure: bool
+) -> "Callable[[Iterable[str]], Sequence[tuple[str, str]]]":
+    """How mirror images are found, which folders may not have each their own way."""
+    from synthgen.bank.names import Naming
+
+    given = [naming or Naming() for naming in namings]
+    if one_file_per_structure and len(given) > 1:
+        raise ValueError("--names: must be given where folders differ in their labels.json")
+    if any(naming.mirrors != given[0].mirrors for naming in given):
+        raise ValueError("--names: must be given where folders differ in their mirrors")
+    return given[0].mirror_pairs
+
+
+def _check_asked(
+    only: Sequence[str],
+    without: Sequence[str],
+    namings: "Sequence[Naming | None]",
+    folders: Sequence[Path] | None,
+) -> None:
+    """Refuse names that no structure can have: with folders, those of their files are known."""
+    from synthgen.bank.names import Naming
+    from synthgen.bank.reading import structures_named
+
+    given = [naming or Naming() for naming in namings]
+    if folders is None:
+        known = {name for naming in given for name in naming.labels.values()}
+    else:
+        known = structures_named(folders)
+    for option, asked in (("--only", only), ("--without", without)):
+        for name in asked:
+            label = folders is None and any(naming.can_name(name) for naming in given)
+            if name not in known and not label:
+                raise _unknown(option, name, known)
+
+
+def _unknown(option: str, name: str, known: set[str]) -> ValueError:
+    told = ", ".join(sorted(known)[:NAMES_TOLD]) or "label_1, label_2, ..."
+    more = ", ..." if len(known) > NAMES_TOLD else ""
+    return ValueError(f"{option}: must be a structure ({told}{more}), got {name!r}")
 
 
 def _chosen(
-    subjects: "Iterable[Subject]", only: Sequence[str], without: Sequence[str]
+    subjects: "Iterable[Subject]",
+    only: Sequence[str],
+    without: Sequence[str],
+    on_remark: Callable[[str], None],
 ) -> "Iterator[Subject]":
     """The subjects with the structures that were asked for; in the end, all of these were seen."""
     from dataclasses import replace
@@ -301,12 +364,26 @@ def _chosen(
             for name, part in subject.parts.items()
             if name not in without and (name in only or not only)
         }
+        if not kept:
+            on_remark("a subject has none of the structures that were asked for; left out")
         yield replace(subject, parts=kept)
     for option, asked in (("--only", only), ("--without", without)):
         for name in asked:
             if name not in seen:
-                known = ", ".join(sorted(seen))
-                raise ValueError(f"{option}: must be a structure ({known}), got {name!r}")
+                raise _unknown(option, name, seen)
+
+
+def _write_png(path: Path, picture: "Image") -> None:
+    content = BytesIO()
+    picture.save(content, format="PNG", optimize=True)
+    _write(path, content.getvalue())
+
+
+def _write(path: Path, content: bytes) -> None:
+    """All of it, or nothing."""
+    from synthgen.store.commit import write_file
+
+    write_file(path, content, "bank")
 
 
 def _check_png(path: Path) -> None:
@@ -318,6 +395,8 @@ def _check_png(path: Path) -> None:
 def _check_folder(option: str, path: Path) -> None:
     if not path.parent.is_dir():
         raise ValueError(f"{option}: there is no folder {str(path.parent)!r}")
+    if path.is_dir():
+        raise ValueError(f"{option}: must be a file, got the folder {str(path)!r}")
 
 
 def _size(opened: "Bank") -> str:

@@ -124,14 +124,17 @@ class Recipe(Settings):
             return cls.model_validate(_tuples(values), strict=True)
         except ValidationError as error:
             raise RecipeError(one_line(error, values)) from None
+        except RecursionError:
+            raise RecipeError("values are nested too deep, or in themselves") from None
 
     @classmethod
     def from_yaml(cls, text: str) -> Self:
         """Read YAML text; raises RecipeError."""
         try:
-            return cls.from_dict(yaml.safe_load(text))
-        except yaml.YAMLError as error:
-            raise RecipeError(f"not YAML: {' '.join(str(error).split())}") from None
+            values = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise RecipeError(f"not YAML: {' '.join(str(error).split())[:300]}") from None
+        return cls.from_dict(values)
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
@@ -239,11 +242,22 @@ class Recipe(Settings):
         return len(self.class_names)
 
 
-def _tuples(values: Any) -> Any:
-    """The same values with tuples for lists."""
-    if isinstance(values, dict):
-        return {key: _tuples(value) for key, value in values.items()}
-    return tuple(map(_tuples, values)) if isinstance(values, list | tuple) else values
+def _tuples(values: Any, made: dict[int, Any] | None = None) -> Any:
+    """The same values with tuples for lists; what YAML's aliases share stays shared.
+
+    Args:
+        made: results by ``id``.
+    """
+    made = {} if made is None else made
+    if not isinstance(values, dict | list | tuple):
+        return values
+    if id(values) not in made:
+        made[id(values)] = (
+            {key: _tuples(value, made) for key, value in values.items()}
+            if isinstance(values, dict)
+            else tuple(_tuples(value, made) for value in values)
+        )
+    return made[id(values)]
 
 
 def check_shape(shape: Sequence[int], name: str) -> Shape:

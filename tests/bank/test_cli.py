@@ -55,6 +55,7 @@ def built(maps: Path) -> Path:
     result = run("build", maps, "-o", path, "--spacing", "2")
     assert result.exit_code == 0, result.output
     assert "bank.zarr: 2 subjects, 3 structures, 2 mm" in result.stdout
+    assert result.stdout.splitlines()[1] == "structures: organ left, organ right, spine"
     return path
 
 
@@ -163,6 +164,104 @@ def test_pictures(built: Path, tmp_path: Path) -> None:
         out = tmp_path / f"{verb}.png"
         assert run(verb, built, "-o", out).exit_code == 0
         assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_pictures_and_relations_are_written_whole(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = tmp_path / "relations.yaml"
+    assert run("graph", built, "--yaml", text).exit_code == 0
+    first = text.read_text()
+    text.write_text("edited")
+    line = refused("graph", built, "--yaml", text)
+    assert line == f"--yaml: {text} exists already; --overwrite replaces it"
+    assert text.read_text() == "edited"
+    assert run("graph", built, "--yaml", text, "--overwrite").exit_code == 0
+    assert text.read_text() == first
+    assert "--yaml: there is no folder" in refused("graph", built, "--yaml", tmp_path / "no/a.yaml")
+    (tmp_path / "a.png").mkdir()
+    assert "must be a file" in refused("preview", built, "-o", tmp_path / "a.png")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("synthgen.store.commit._write", full)
+    assert run("graph", built, "-o", tmp_path / "b.png").exit_code != 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "relations.yaml"]
+
+
+def test_folders_with_their_own_names(tmp_path: Path) -> None:
+    one, other = write_maps(tmp_path / "one", 1), write_maps(tmp_path / "other", 1)
+    labels = {"1": "spleen", "2": "liver", "3": "spine"}
+    naming: dict[str, object] = {"labels": labels, "mirrors": [["liver", "spleen"]]}
+    (one / "labels.json").write_text(json.dumps(naming))
+    out, more = tmp_path / "bank.zarr", ("-o", tmp_path / "bank.zarr", "--spacing", "3")
+    line = refused("build", one, other, *more)
+    assert line == "--names: must be given where folders differ in their mirrors"
+    naming["labels"] = {"1": "liver", "2": "spleen", "3": "spine"}
+    (other / "labels.json").write_text(json.dumps(naming))
+    assert run("build", one, other, *more).exit_code == 0
+    assert open_bank(out).names == ("liver", "spine", "spleen")
+    assert open_bank(out).mirrors.tolist() == [2, 1, 0]
+
+
+def test_a_person_who_has_nothing_that_was_asked_for(maps: Path, tmp_path: Path) -> None:
+    folder = write_maps(tmp_path / "maps", 1)
+    label = np.zeros((20, 20, 20), np.uint8)
+    label[5:15, 5:15, 5:15] = 1
+    nib.save(nib.nifti1.Nifti1Image(label, np.eye(4)), folder / "other.nii")
+    result = run(
+        "build", folder, "-o", tmp_path / "b.zarr", "--spacing", "3", "--only", "spine"
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "note: a subject has none of the structures that were asked for" in result.stderr
+    assert open_bank(tmp_path / "b.zarr").subjects == 1
+
+
+def test_names_are_checked_before_work(
+    maps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synthgen.bank.reading.read_volume", None)  # which nothing may call
+    out = tmp_path / "b.zarr"
+    assert "got 'tail'" in refused("build", maps, "-o", out, "--without", "tail")
+    folder = tmp_path / "people" / "one"
+    folder.mkdir(parents=True)
+    (folder / "liver.nii.gz").write_bytes(b"")
+    line = refused(
+        "build", folder.parent, "-o", out, "--one-file-per-structure", "--only", "label_1"
+    )
+    assert line == "--only: must be a structure (liver), got 'label_1'"
+
+
+def test_names_of_files_are_told_and_kept(tmp_path: Path) -> None:
+    people = tmp_path / "people"
+    for n in range(2):
+        (people / str(n)).mkdir(parents=True)
+        for name in ("liver", "heart_Jane"):
+            mask = np.zeros((20, 20, 20), np.uint8)
+            mask[5 : 15 + n, 5:15, 5:15] = 1
+            affine = np.diag([2.0, 2.0, 2.0, 1.0])
+            affine[0, 3] = 50.0 * (name == "liver")
+            nib.save(nib.nifti1.Nifti1Image(mask, affine), people / str(n) / f"{name}.nii.gz")
+    out = tmp_path / "bank.zarr"
+    result = run("build", people, "-o", out, "--spacing", "3", "--one-file-per-structure")
+    assert result.exit_code == 0, result.output
+    assert "structures: heart_Jane, liver" in result.stdout.splitlines()
+    assert open_bank(out).names == ("heart_Jane", "liver")
+    assert "is kept in the bank" in " ".join(
+        run("build", "--help").stdout.replace("│", " ").split()
+    )
+
+
+def test_stages_count_the_people_of_folders(maps: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from synthgen.bank.reading import find_people
+    from synthgen.cli import bank as command
+
+    assert len(find_people([maps])) == 2
+    with command._stages(2) as stages:
+        stages._logged = -1e9
+        stages.next("distances")
+    assert capsys.readouterr().err == "subject 1 of 2\n"
 
 
 STOPPED = """

@@ -129,6 +129,13 @@ def test_what_is_no_yaml_is_refused_in_one_line(text: str):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("text", ["over: 2020-99-99", "over: " + "9" * 5000, "[" * 3000])
+def test_what_yaml_cannot_make_of_text(text):
+    with pytest.raises(RelationsError, match=r"^not YAML: ") as error:
+        Relations.from_yaml(text)
+    assert len(str(error.value)) < 320
+
+
 def test_files_are_named_in_errors(tmp_path):
     path = tmp_path / "mine.yaml"
     with pytest.raises(RelationsError, match=r"mine\.yaml: No such file"):
@@ -138,6 +145,9 @@ def test_files_are_named_in_errors(tmp_path):
         Relations.from_file(path)
     path.write_text("over: 3")
     with pytest.raises(RelationsError, match=r"mine\.yaml: over: must be a list, got 3"):
+        Relations.from_file(path)
+    path.write_bytes(b" " * (2**24 + 1))
+    with pytest.raises(RelationsError, match=r"mine\.yaml: must have 16,777,216 bytes or fewer"):
         Relations.from_file(path)
     path.write_text(TEXT)
     assert Relations.from_file(path) == Relations.from_yaml(TEXT)

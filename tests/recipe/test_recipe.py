@@ -64,7 +64,7 @@ RULES = [
     ("format", 2, "format: must be 1, got 2"),
     ("name", 3, "name: must be a valid string, got 3"),
     ("shapes", 3, "shapes: must be a mapping of settings, got 3"),
-    ("shapes.kind", "cube", "shapes.kind: must be 'polygon_stack' or 'sdf', got 'cube'"),
+    ("shapes.kind", "cube", "shapes.kind: must be 'polygon_stack' or 'sdf' or 'bank', got 'cube'"),
     ("shapes.objects", "20", "shapes.objects: must be a valid integer, got '20'"),
     ("shapes.objects", 20.0, "shapes.objects: must be a valid integer, got 20.0"),
     ("shapes.objects", True, "shapes.objects: must be a valid integer, got True"),
@@ -167,7 +167,7 @@ def test_file_errors_name_the_path(tmp_path: Any) -> None:
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(RecipeError, match=r"unknown name 'avs'; built in are avs-db, .*\.yaml"):
+    with pytest.raises(RecipeError, match=r"unknown name 'avs'; built in are anatomy-patches, avs-db, .*\.yaml"):
         load_recipe("avs")
 
 
