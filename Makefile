@@ -21,7 +21,7 @@ demo: $(VENV)/core.stamp
 	@echo "picture: $(CURDIR)/demo/preview.png"
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 # mypy sees the packages as they are installed: kernels/ and training/ inside synthgen.
 check: $(VENV)/dev.stamp

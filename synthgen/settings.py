@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -78,6 +79,23 @@ def read_text(path: Path, most: int) -> str:
     if len(content) > most:
         raise ValueError(f"must have {most:,} bytes or fewer")
     return content.decode("utf-8")
+
+
+class _Loader(yaml.SafeLoader):
+    """Mappings merged (``<<``) from several that share keys do not hold them again and again."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        last = {id(pair): pair for pair in reversed(node.value)}
+        node.value = list(reversed(last.values()))
+
+
+def parse_yaml(text: str) -> Any:
+    """Plain values; raises ValueError, one line."""
+    try:
+        return yaml.load(text, _Loader)  # a safe one
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"not YAML: {' '.join(str(error).split())[:300]}") from None
 
 
 def scale_length(value: int, factor: Fraction) -> int:

@@ -11,9 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthgen.bank.volume_file import FileError
+
+RUNS_MAX = 2**25  # of a label map; an image has more
 SPECK_VOXELS = 64  # a component below both is a speck
 SPECK_SHARE = 0.10  # of its structure's largest
 
+_SLAB = 2**22  # voxels that are compared at a time
 _BEFORE = ((0, -1), (-1, -1), (-1, 0), (-1, 1))  # rows that touch one, of those before it: z, y
 
 
@@ -28,8 +32,14 @@ def drop_specks(labels: NDArray[np.uint16], count: int) -> NDArray[np.int64]:
         (count + 1, 2): how many components of each label were dropped, and of how many voxels.
 
     Raises:
+        FileError: it has so many runs that it is an image.
         RuntimeError: SciPy is not installed.
     """
+    runs = _run_count(labels)
+    if runs > RUNS_MAX:
+        raise FileError(
+            f"is an image, not a label map: {runs:,} runs of equal labels, at most {RUNS_MAX:,}"
+        )
     lost = np.zeros((count + 1, 2), np.int64)
     first, length = _runs(labels)
     label = labels.reshape(-1)[first]
@@ -46,6 +56,18 @@ def drop_specks(labels: NDArray[np.uint16], count: int) -> NDArray[np.int64]:
     gone = specks[component]
     labels.reshape(-1)[_ranges(first[gone], length[gone])] = 0
     return lost
+
+
+def _run_count(labels: NDArray[np.uint16]) -> int:
+    """How many runs there are, without a list of them."""
+    depth, height, width = labels.shape
+    rows, count = labels.reshape(-1, width), 0
+    step = max(1, _SLAB // width)
+    for low in range(0, depth * height, step):
+        slab = rows[low : low + step]
+        count += int(np.count_nonzero(slab[:, 0]))
+        count += int(np.count_nonzero((slab[:, 1:] != slab[:, :-1]) & (slab[:, 1:] != 0)))
+    return count
 
 
 def _runs(labels: NDArray[np.uint16]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,6 +1,7 @@
 """Label maps and masks as solids: one cut-out for each structure."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ _CALM_VALUES, _CALM_PAIRS = 32, 1000  # from which on neighbours tell an image f
 _CALM_SHARE = 0.5  # of neighbours that differ; it is 0.1 in a map of a brain, 0.75 in images
 
 _LABEL_MAX = 2**31
+_SLAB = 2**22  # voxels that are converted at a time
 _TABLE_MAX = 2**20  # span of values up to which they are looked up in a table
 _WHOLE = 1e-4  # how near a number must be to a whole one
 _TOLD = 3  # structures that a remark names
@@ -40,8 +42,9 @@ def structures(volume: Volume, naming: Naming, on_remark: Remark) -> dict[str, M
     place = {name: number for number, name in enumerate(unique, 1)}
     numbers = [place[name] if value else 0 for name, value in zip(names, values, strict=True)]
     _tell_unnamed(values, naming, on_remark)
-    dense = np.array(numbers, np.uint16)[codes]
-    del codes
+    dense, table = codes, np.array(numbers, np.uint16)
+    for slab in _slabs(dense):
+        slab[...] = table[slab]
     _check_calm(dense, len(unique))
     _tell_specks(drop_specks(dense, len(unique)), unique, on_remark)
     boxes = scipy_module("scipy.ndimage").find_objects(dense, len(unique))
@@ -105,31 +108,46 @@ def _check_calm(dense: NDArray[np.uint16], count: int) -> None:
 
 
 def _coded(volume: Volume, empty: bool = False) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
-    """The values of a label map, ascending, and the place of each voxel's among them."""
+    """The values of a label map, ascending, and the place of each voxel's among them, C order."""
     whole = _whole_numbers(volume)
     low, high = int(whole.min()), int(whole.max())
-    if max(-low, high) >= _LABEL_MAX:
-        raise FileError(f"labels: must be below 2^31, got {max(low, high, key=abs)}")
+    _check_range(low, high)
     if low == high == 0 and not empty:
         raise FileError("labels: must not all be 0")
     if high - low < _TABLE_MAX:
         return _by_table(whole, low, high)
-    values, codes = np.unique(whole, return_inverse=True)
-    _check_count(len(values))
-    return values.astype(np.int64), codes.reshape(whole.shape).astype(np.uint16)
+    values = np.empty(0, np.int64)
+    for slab in _slabs(whole):
+        values = np.union1d(values, slab.astype(np.int64))
+        _check_count(len(values))
+    return values, _translated(whole, lambda slab: np.searchsorted(values, slab.astype(np.int64)))
 
 
 def _by_table(
     whole: NDArray[Any], low: int, high: int
 ) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
-    shifted = whole if low == 0 else np.subtract(whole, low, dtype=np.int64)
     there = np.zeros(high - low + 1, bool)
-    there[shifted.ravel()] = True
+    for slab in _slabs(whole):
+        there[slab.astype(np.int64) - low] = True
     places = np.flatnonzero(there)
     _check_count(len(places))
     table = np.zeros(len(there), np.uint16)
     table[places] = np.arange(len(places))
-    return places + low, table[shifted]
+    return places + low, _translated(whole, lambda slab: table[slab.astype(np.int64) - low])
+
+
+def _translated(
+    whole: NDArray[Any], code: Callable[[NDArray[Any]], NDArray[Any]]
+) -> NDArray[np.uint16]:
+    codes = np.empty(whole.shape, np.uint16)
+    for slab, values in zip(_slabs(codes), _slabs(whole), strict=True):
+        slab[...] = code(values)
+    return codes
+
+
+def _check_range(low: float, high: float) -> None:
+    if max(-low, high) >= _LABEL_MAX:
+        raise FileError(f"labels: must be below 2^31, got {max(low, high, key=abs):.0f}")
 
 
 def _check_count(count: int) -> None:
@@ -143,10 +161,21 @@ def _whole_numbers(volume: Volume) -> NDArray[Any]:
     scaled = (volume.slope, volume.offset) != (1.0, 0.0)
     if given.dtype.kind in "iu" and not scaled:
         return given.astype(given.dtype.newbyteorder("="), copy=False)
-    with np.errstate(all="ignore"):
-        real = given * np.float64(volume.slope) + volume.offset if scaled else given
-        nearest = np.rint(real)
-        wrong = ~(np.abs(real - nearest) <= _WHOLE)
-        if wrong.any():
-            raise FileError(f"labels: must be whole numbers, got {real[wrong][0]:.6g}")
-        return nearest.clip(-_LABEL_MAX, _LABEL_MAX).astype(np.int64)
+    whole = np.empty(given.shape, np.int32)
+    for slab, values in zip(_slabs(whole), _slabs(given), strict=True):
+        with np.errstate(all="ignore"):
+            real = values * np.float64(volume.slope) + volume.offset if scaled else values
+            nearest = np.rint(real)
+            wrong = ~(np.abs(real - nearest) <= _WHOLE)
+            if wrong.any():
+                raise FileError(f"labels: must be whole numbers, got {real[wrong][0]:.6g}")
+            _check_range(float(nearest.min()), float(nearest.max()))
+            slab[...] = nearest
+    return whole
+
+
+def _slabs(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Views of a volume's layers, some at a time."""
+    step = max(1, _SLAB // math.prod(values.shape[1:]))
+    for low in range(0, len(values), step):
+        yield values[low : low + step]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from synthgen.settings import Int, Settings, one_line, read_text
+from synthgen.settings import Int, Settings, one_line, parse_yaml, read_text
 
 LABELS_FILE = "labels.json"  # beside label maps: value -> name
 
@@ -137,10 +137,10 @@ def load_naming(path: Path) -> Naming:
     """
     try:
         text = read_text(path, _BYTES_MAX)
-        return _parsed(json.loads(text) if path.suffix == ".json" else yaml.safe_load(text))
+        return _parsed(json.loads(text) if path.suffix == ".json" else parse_yaml(text))
     except OSError as error:
         raise NamingError(f"{path.name}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError) as error:
         raise NamingError(f"{path.name}: {' '.join(str(error).split())[:300]}") from None
 
 

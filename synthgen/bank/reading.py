@@ -234,7 +234,7 @@ def _near(boxes: _Boxes, on_remark: Remark) -> _Boxes:
         near = {n: b for n, b in small.items() if np.abs(b - middle).max() <= EXTENT_MAX / 2}
     if boxes and 2 * len(near) <= len(small):
         raise FileError(_too_large(_around(boxes.values())))
-    for name in boxes.keys() - near.keys():
+    for name in [name for name in boxes if name not in near]:
         why = "lies far from the others" if name in small else _too_large(boxes[name])
         on_remark(f"{name}: left out: {why}")
     return near

@@ -18,7 +18,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import Field, Strict, ValidationError, model_validator
 
-from synthgen.settings import Settings, one_line, read_text
+from synthgen.settings import Settings, one_line, parse_yaml, read_text
 
 Share = Annotated[float, Strict(), Field(ge=0, le=1)]
 Length = Annotated[float, Strict(), Field(ge=0, le=1000)]
@@ -225,9 +225,9 @@ class Relations(Settings):
     def from_yaml(cls, text: str) -> Self:
         """Read YAML text; raises RelationsError."""
         try:
-            values = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise RelationsError(f"not YAML: {' '.join(str(error).split())[:300]}") from None
+            values = parse_yaml(text)
+        except ValueError as error:
+            raise RelationsError(str(error)) from None
         return cls.from_dict(values)
 
     @classmethod

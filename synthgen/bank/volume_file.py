@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SUFFIXES = (".nii", ".nii.gz", ".hdr", ".nrrd")
-VOXELS_MAX = 2**30
+VOXELS_MAX = 2**28
 BYTES_MAX = 2**31  # of the voxels
 
 _CHUNK = 2**24
@@ -214,7 +214,8 @@ def _nrrd_affine(header: Mapping[str, Any]) -> tuple[NDArray[np.float64], str]:
 def _nrrd_sides(header: Mapping[str, Any]) -> NDArray[np.float64]:
     """Sides of the voxels of a file that does not say how they are turned."""
     if "space directions" in header:
-        return np.sqrt((np.asarray(header["space directions"], np.float64) ** 2).sum(1))
+        directions = np.asarray(header["space directions"], np.float64)
+        return np.asarray(np.sqrt((directions**2).sum(1)))
     if "spacings" in header:
         return np.asarray(header["spacings"], np.float64)
     raise FileError("spacings: must be there, or space directions")

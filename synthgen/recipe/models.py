@@ -21,7 +21,7 @@ from synthgen.placement.free import Free
 from synthgen.placement.gibbs import Gibbs
 from synthgen.placement.overlap import Overlap
 from synthgen.recipe.combinations import check_combination
-from synthgen.settings import RecipeError, Settings, Shape, one_line
+from synthgen.settings import RecipeError, Settings, Shape, one_line, parse_yaml
 from synthgen.shapes.bank import BankShapes
 from synthgen.shapes.polygon_stack import PolygonStack
 from synthgen.shapes.sdf import SdfShapes
@@ -131,9 +131,9 @@ class Recipe(Settings):
     def from_yaml(cls, text: str) -> Self:
         """Read YAML text; raises RecipeError."""
         try:
-            values = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise RecipeError(f"not YAML: {' '.join(str(error).split())[:300]}") from None
+            values = parse_yaml(text)
+        except ValueError as error:
+            raise RecipeError(str(error)) from None
         return cls.from_dict(values)
 
     @classmethod

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from synthgen.bank import components
 from synthgen.bank.components import SPECK_SHARE, SPECK_VOXELS, drop_specks
+from synthgen.bank.volume_file import FileError
 
 
 def one_by_one(labels, count):
@@ -55,3 +57,16 @@ def test_voxels_that_share_a_corner_are_of_one(step):
     labels[12, 12, 12] = 1
     assert drop_specks(labels, 1).tolist() == [[0, 0], [1, 1]]
     assert labels[tuple(corner)] == 1
+
+
+@pytest.mark.parametrize("slab", [1, 60, 10**6])
+def test_runs_are_counted_before_they_are_listed(monkeypatch, slab):
+    labels = np.random.default_rng(0).integers(0, 3, (5, 6, 7)).astype(np.uint16)
+    runs = len(components._runs(labels)[0])
+    monkeypatch.setattr(components, "_SLAB", slab)
+    monkeypatch.setattr(components, "RUNS_MAX", runs)
+    drop_specks(labels.copy(), 2)
+    monkeypatch.setattr(components, "RUNS_MAX", runs - 1)
+    monkeypatch.setattr(components, "_runs", None)
+    with pytest.raises(FileError, match=f"is an image, not a label map: {runs} runs"):
+        drop_specks(labels, 2)

@@ -136,6 +136,14 @@ def test_grids_that_do_not_meet_are_far_apart():
     assert (contact.kind, contact.gap, contact.mean, contact.sd) == ("apart", 10.0, 20.0, 0.0)
 
 
+def test_gaps_are_seen_as_far_as_grids_reach():
+    one, other = Ball((12, 12, 12), 3).grid(), Ball((50, 50, 50), 3).grid()
+    grids = {name: Grid(grid.distance / SPACING, grid.first) for name, grid in
+             (("a", one), ("b", other))}  # fmt: skip
+    (contact,) = learn([grids], [BODY], 1.0).contacts  # in lattice steps
+    assert (contact.kind, contact.gap, contact.least) == ("apart", 7.0, 14.0)
+
+
 @pytest.mark.parametrize(("touching", "kind"), [(4, "touching"), (3, "touching"), (2, "apart")])
 def test_touching_may_fail_in_one_subject(touching, kind):
     near, far = Ball((32, 32, 28), 6).grid(), Ball((32, 32, 32), 6).grid()

@@ -3,6 +3,7 @@
 import gzip
 import json
 import struct
+import tracemalloc
 from pathlib import Path
 
 import nibabel
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 import trimesh
 
+from synthgen.bank.label_map import _whole_numbers
 from synthgen.bank.names import Naming, NamingError, preset
 from synthgen.bank.reading import read_subjects
 from synthgen.bank.subject import Mask
-from synthgen.bank.volume_file import Volume, read_volume, stem_of
+from synthgen.bank.volume_file import FileError, Volume, read_volume, stem_of
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason="needs the shared data")
@@ -426,3 +428,23 @@ def test_a_volume_keeps_no_text_of_its_header(tmp_path):
     nifti(tmp_path / "a.nii", a_map(), descrip=b"John Doe", intent_name=b"1970-01-01")
     assert set(vars(read_volume(tmp_path / "a.nii"))) == set(Volume.__dataclass_fields__)
     assert "Doe" not in str(vars(read_volume(tmp_path / "a.nii")))
+
+
+def test_floats_are_converted_some_at_a_time(tmp_path, monkeypatch):
+    generator = np.random.default_rng(0)
+    labels = np.zeros((64, 64, 64))
+    labels[8:-8, 8:-8, 8:-8] = generator.integers(1, 4, (48, 48, 6)).repeat(8, 2)
+    monkeypatch.setattr("synthgen.bank.label_map._SLAB", 2**14)
+    volume = read_volume(nifti(tmp_path / "a.nii", labels))
+    tracemalloc.start()
+    try:
+        whole = _whole_numbers(volume)
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * whole.nbytes
+    finally:
+        tracemalloc.stop()
+    assert whole.dtype == np.int32
+    assert np.array_equal(whole, labels.T)
+    labels[40, 50, 60] = 2.0**31
+    volume = read_volume(nifti(tmp_path / "a.nii", labels))
+    with pytest.raises(FileError, match=r"labels: must be below 2\^31, got 2147483648"):
+        _whole_numbers(volume)

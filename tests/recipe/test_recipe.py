@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthgen.recipe import Recipe, RecipeError, builtin_names, load_recipe
@@ -167,7 +167,8 @@ def test_file_errors_name_the_path(tmp_path: Any) -> None:
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(RecipeError, match=r"unknown name 'avs'; built in are anatomy-patches, avs-db, .*\.yaml"):
+    known = r"unknown name 'avs'; built in are anatomy-patches, avs-db, .*\.yaml"
+    with pytest.raises(RecipeError, match=known):
         load_recipe("avs")
 
 
@@ -297,6 +298,7 @@ def test_bad_shape(avs_db: Recipe, shape: Any) -> None:
 
 
 @pytest.mark.parametrize("name", builtin_names())
+@settings(deadline=None)
 @given(shape=st.tuples(*[st.integers(16, 512)] * 3))
 def test_builtins_work_at_any_shape(name: str, shape: tuple[int, int, int]) -> None:
     recipe = load_recipe(name).at_shape(shape)
