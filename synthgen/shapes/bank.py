@@ -224,14 +224,14 @@ class BankShapes(Settings):
             chosen.index(other) if other in chosen else n
             for n, other in enumerate(found.mirrors[chosen])
         ]
-        rows[:, BankStructure.SUBJECTS] = (found.volumes[:, chosen] > 0).sum(0)
+        rows[:, BankStructure.SUBJECTS] = found.present[:, chosen].sum(0)
         rows[:, BankStructure.CONTAINER] = _outermost(self.pair_table()["kind"])
         return rows
 
     def _offsets(self, found: Bank, chosen: list[int]) -> NDArray[np.float32]:
         centroids = found.centroids[:, chosen]
         container = _outermost(self.pair_table()["kind"])
-        there = (found.volumes[:, chosen] > 0)[..., None]
+        there = found.present[:, chosen][..., None]
         both = there & there[:, container]
         away = np.where(both, (centroids - centroids[:, container]) * found.body, 0)
         return np.asarray(away.reshape(-1, 3), np.float32)
@@ -260,9 +260,9 @@ def _outermost(kind: NDArray[np.int8]) -> list[int]:
 
 def _choices(found: Bank, chosen: list[int]) -> NDArray[np.int32]:
     """(C, S) subjects that have each structure, then zeros."""
-    table = np.zeros((len(chosen), len(found.volumes)), np.int32)
+    table = np.zeros((len(chosen), found.subjects), np.int32)
     for row, structure in zip(table, chosen, strict=True):
-        subjects = np.flatnonzero(found.volumes[:, structure])
+        subjects = np.flatnonzero(found.present[:, structure])
         row[: len(subjects)] = subjects
     return table
 

@@ -94,6 +94,7 @@ def test_streams_are_pinned_and_distinct():
         "NOISE_AMPLITUDE": 2,
         "NOISE": 3,
         "SDF": 4,
+        "ANATOMY": 5,
         "ORDER": 0xFF00,
         "PATCH": 0xFF01,
         "AUGMENT": 0xFF02,

@@ -5,8 +5,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from synthgen.backend.calls import calls_of
 from synthgen.bank import open_bank, save_bank
 from synthgen.bank.relations import Relations
+from synthgen.engine import plan_of
 from synthgen.kernels.anatomy_records import (
     RATIO_ONE,
     AnatomySampling,
@@ -166,3 +168,21 @@ def test_pair_rows_follow_relations_and_settings(shapes):
     np.testing.assert_array_equal(pairs[..., order], table["order_strength"])
     strict = Gibbs(limits=GibbsLimits(apart=0.0, touching=0.0)).tables(shapes).pairs
     assert strict[liver, lung, Pair.LIMIT] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shapes__zoom": (0.05, 0.05)},
+         "shapes.zoom: boxes must hold at most 16 GiB .* got .* GiB"),
+        ({"spacing": (500.0, 500.0, 500.0), "shapes__zoom": (1.0, 20.0)},
+         "shapes.zoom: a box must span at most 8000 of the bank's voxels, got"),
+    ],
+)  # fmt: skip
+def test_what_kernels_cannot_hold_is_refused_before_memory_is_taken(changes, message):
+    with pytest.raises(ValueError, match=message):
+        calls_of(plan_of(load_recipe("fake-it-right").replace(**changes)))
+
+
+def test_the_largest_volumes_fit():
+    assert calls_of(plan_of(load_recipe("fake-it-right").at_shape((512, 512, 512))))

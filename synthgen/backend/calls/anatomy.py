@@ -29,7 +29,8 @@ from synthgen.kernels.rasterize_bank import rasterize_bank
 from synthgen.kernels.sample_anatomy import sample_anatomy
 
 _WIDEN = 2.0  # standard deviations of the second round of proposals by those of the first
-MEMORY_MAX = 4 * 2**30  # bytes of a volume's rows and lattices
+MEMORY_MAX = 16 * 2**30  # bytes of a volume's rows and lattices
+BOX_MAX = 2**31 - 1  # voxels, which are counted in 32 bits
 SOURCE_MAX = 8000  # source voxels that a box may span: positions stay within 8192
 _DEVIATIONS = 3.0  # most, of what shapes a structure
 _SPARE = 64  # elements that a vector may reach beyond the last
@@ -68,12 +69,14 @@ class Anatomy:
             float(settings[which])
             for which in (AnatomySampling.ZOOM_LOW, AnatomySampling.ZOOM_HIGH)
         )
+        box = int(np.prod(self.caps.astype(np.int64), axis=1).max())
         memory = 8 * (1 + len(self.appearance.steps)) * self.row_size + 4 * self.lattice_size
-        if memory > MEMORY_MAX:
+        if memory > MEMORY_MAX or box > BOX_MAX:
             raise ValueError(
-                f"shapes.zoom: boxes must hold at most {MEMORY_MAX / 2**30:g} GiB a volume, got "
-                f"{memory / 2**30:.1f} GiB at zoom {low:g}, spacing {list(self.spacing)} and shape "
-                f"{list(self.shape)}; zoom out, or take fewer structures"
+                f"shapes.zoom: boxes must hold at most {MEMORY_MAX / 2**30:g} GiB a volume and "
+                f"{BOX_MAX} voxels each, got {memory / 2**30:.1f} GiB and {box} at zoom {low:g}, "
+                f"spacing {list(self.spacing)} and shape {list(self.shape)}; zoom out, or take "
+                "fewer structures or a constant falloff"
             )
         thinnest = float(settings[AnatomySampling.SCALE_LOW]) * math.exp(
             -_DEVIATIONS * float(settings[AnatomySampling.AXIS_SD])
