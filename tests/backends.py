@@ -8,6 +8,8 @@ import numpy as np
 
 from synthgen.backend.base import constants, cuda_stages, patterns, workspace
 from synthgen.backend.calls import calls_of
+from synthgen.backend.cpu import CpuBackend
+from synthgen.engine import Generator, plan_of
 from synthgen.kernels.place_gibbs import place_gibbs
 from synthgen.kernels.place_overlap import place_overlap
 from tests.host_cuda import HostKernel
@@ -82,6 +84,27 @@ class HostCudaBackend:
         arrays = outputs | garbage(self._calls, len(indices)) | self._constants
         for stage in cuda_stages(self._calls, self._start, seed, indices, arrays):
             stage.run()
+
+
+def cpu(recipe, seed=7, threads=None):
+    """A generator of CPU kernels."""
+    generator = Generator(recipe, seed=seed, device="cpu")
+    generator._backend = CpuBackend(plan_of(recipe), threads)
+    return generator
+
+
+def host_cuda(recipe, **options):
+    """A generator of CUDA kernels on the CPU; ``options`` are those of ``HostLauncher``."""
+    generator = cpu(recipe)
+    generator._backend = HostCudaBackend(plan_of(recipe), **options)
+    return generator
+
+
+def assert_equal(actual, expected):
+    """Batches are equal to the bit."""
+    np.testing.assert_array_equal(actual.placed, expected.placed)
+    np.testing.assert_array_equal(actual.label, expected.label)
+    np.testing.assert_array_equal(actual.image, expected.image)
 
 
 def generic_environment() -> dict[str, str]:

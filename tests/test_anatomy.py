@@ -12,7 +12,6 @@ from scipy.ndimage import map_coordinates
 from benchmarks.anatomy_statistics import bootstrap, counts_of, scenes, share
 from synthgen import kernels
 from synthgen.backend import cpu as cpu_backend
-from synthgen.backend.cpu import CpuBackend
 from synthgen.bank import build_bank, open_bank, save_bank
 from synthgen.bank.relations import Kind
 from synthgen.bench import bench
@@ -22,7 +21,7 @@ from synthgen.kernels.records import Placed
 from synthgen.preview import from_recipe, from_store
 from synthgen.recipe import load_recipe
 from synthgen.store import build, verify
-from tests.backends import NUMBA, HostCudaBackend
+from tests.backends import NUMBA, assert_equal, cpu, host_cuda
 from tests.digests import digest
 from tests.host_cuda import needs_compiler
 from tests.store.conftest import decoded
@@ -73,24 +72,6 @@ VARIANTS = {
     "coarse": variant(shapes__zoom=(15.0, 20.0), shapes__keep=0.5),
 }
 each_variant = pytest.mark.parametrize("recipe", VARIANTS.values(), ids=VARIANTS)
-
-
-def cpu(recipe, seed=7, threads=None):
-    generator = Generator(recipe, seed=seed, device="cpu")
-    generator._backend = CpuBackend(plan_of(recipe), threads)
-    return generator
-
-
-def host_cuda(recipe, **options):
-    generator = cpu(recipe)
-    generator._backend = HostCudaBackend(plan_of(recipe), **options)
-    return generator
-
-
-def assert_equal(actual, expected):
-    np.testing.assert_array_equal(actual.placed, expected.placed)
-    np.testing.assert_array_equal(actual.label, expected.label)
-    np.testing.assert_array_equal(actual.image, expected.image)
 
 
 @needs_compiler

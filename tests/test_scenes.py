@@ -5,10 +5,10 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from synthgen.engine import Generator, plan_of
+from synthgen.engine import Generator
 from synthgen.kernels.records import Placed
 from synthgen.recipe import RecipeError, load_recipe
-from tests.backends import HostCudaBackend
+from tests.backends import assert_equal, cpu, host_cuda
 from tests.host_cuda import needs_compiler
 
 SMALL = (17, 33, 19)
@@ -72,22 +72,6 @@ if find_spec("trimesh") is not None:
         "fdif-mesh", shapes__meshes={"folder": "builtin", "resolution": 16}, shapes__objects=4
     )
 each_variant = pytest.mark.parametrize("recipe", VARIANTS.values(), ids=VARIANTS)
-
-
-def cpu(recipe, seed=7):
-    return Generator(recipe, seed=seed, device="cpu")
-
-
-def host_cuda(recipe, **options):
-    generator = cpu(recipe)
-    generator._backend = HostCudaBackend(plan_of(recipe), **options)
-    return generator
-
-
-def assert_equal(actual, expected):
-    np.testing.assert_array_equal(actual.label, expected.label)
-    np.testing.assert_array_equal(actual.image, expected.image)
-    np.testing.assert_array_equal(actual.placed, expected.placed)
 
 
 @needs_compiler

@@ -158,15 +158,16 @@ class BankShapes(Settings):
             rows[..., BankShape.OFFSET] += first
         distances = np.concatenate([*(values for values, _ in levels), np.zeros(_SPARE, np.int16)])
         boxes = found.boxes[:, chosen]
+        containers = _outermost(pair_table(found.relations, self.class_names)["kind"])
         painting = painting_order(found.relations, self.class_names, self._median_volumes(found))
         return BankTables(
             settings=self._settings(found),
             distances=distances,
             shapes=np.concatenate(shapes).reshape(-1, BankShape.SIZE).astype(np.int32),
-            structures=self._structures(found, chosen),
+            structures=self._structures(found, chosen, containers),
             choices=_choices(found, chosen),
             boxes=boxes.reshape(-1, 6),
-            offsets=self._offsets(found, chosen),
+            offsets=_offsets(found, chosen, containers),
             surface=found.points[:, chosen].reshape(-1, *found.points.shape[2:]),
             sides=self._sides(found, chosen),
             ranks=np.argsort(painting).astype(np.int32),
@@ -212,7 +213,9 @@ class BankShapes(Settings):
         row[AnatomySampling.JITTER] = self.jitter
         return row
 
-    def _structures(self, found: Bank, chosen: list[int]) -> NDArray[np.float32]:
+    def _structures(
+        self, found: Bank, chosen: list[int], containers: list[int]
+    ) -> NDArray[np.float32]:
         rows = np.zeros((len(chosen), BankStructure.SIZE), np.float32)
         factors = found.factors[chosen]
         low, high = _widest(found, chosen)
@@ -225,16 +228,8 @@ class BankShapes(Settings):
             for n, other in enumerate(found.mirrors[chosen])
         ]
         rows[:, BankStructure.SUBJECTS] = found.present[:, chosen].sum(0)
-        rows[:, BankStructure.CONTAINER] = _outermost(self.pair_table()["kind"])
+        rows[:, BankStructure.CONTAINER] = containers
         return rows
-
-    def _offsets(self, found: Bank, chosen: list[int]) -> NDArray[np.float32]:
-        centroids = found.centroids[:, chosen]
-        container = _outermost(self.pair_table()["kind"])
-        there = found.present[:, chosen][..., None]
-        both = there & there[:, container]
-        away = np.where(both, (centroids - centroids[:, container]) * found.body, 0)
-        return np.asarray(away.reshape(-1, 3), np.float32)
 
     def _sides(self, found: Bank, chosen: list[int]) -> NDArray[np.float64]:
         """An upper bound of a posed box's sides: of a turned box, and of its displacement."""
@@ -256,6 +251,14 @@ def _outermost(kind: NDArray[np.int8]) -> list[int]:
     inside = kind == Kind.INSIDE
     free = ~inside.any(1)
     return [int(np.flatnonzero(row & free)[0]) if row.any() else n for n, row in enumerate(inside)]
+
+
+def _offsets(found: Bank, chosen: list[int], containers: list[int]) -> NDArray[np.float32]:
+    """(S * C, 3) of each centroid from its container's, mm; 0 where a person lacks one of them."""
+    centroids, there = found.centroids[:, chosen], found.present[:, chosen][..., None]
+    both = there & there[:, containers]
+    away = np.where(both, (centroids - centroids[:, containers]) * found.body, 0)
+    return np.asarray(away.reshape(-1, 3), np.float32)
 
 
 def _choices(found: Bank, chosen: list[int]) -> NDArray[np.int32]:
