@@ -91,7 +91,7 @@ class Pose(IntEnum):
     CLIPPED = 20  # 1: parts that no proposal brings into view are left out of the box
     VOXEL = 21  # 1/65536 source voxels a voxel, geometric mean
     LENGTH = 22  # 1/4096 mm a source voxel, geometric mean
-    VALUE = 23  # intensity
+    VALUE = 23  # intensity; of a whole subject 1 where it is mirrored
     LEADER = 24  # 1 + the object whose place its proposals follow; 0: none
     ANCHOR = 25  # where its centre voxel is expected, voxels
     ANCHOR_BODY = 28  # the same, 1/65536 of the body
@@ -131,3 +131,25 @@ class Fate(IntEnum):
     ABSENT = 2  # it was not drawn: far from the view, or left out
     EMPTY = 3  # no voxel is inside at this spacing
     UNSEEN = 4  # placed outside of the view
+
+
+class SubjectSampling(IntEnum):
+    """Settings of ``sample_subject``, (SIZE,) float32; ranges are uniform."""
+
+    SHAPE = 0  # D, H, W, voxels
+    SPACING = 3  # mm of a voxel at zoom 1
+    ZOOM_LOW = 6
+    ZOOM_HIGH = 7
+    BANK_SPACING = 8  # mm of a source voxel
+    FLIP = 9  # probability
+    SCALE_LOW = 10  # factors along each axis
+    SCALE_HIGH = 11
+    TURN_LOW = 12  # about each axis, turns
+    TURN_HIGH = 13
+    SHEAR_LOW = 14
+    SHEAR_HIGH = 15
+    DISPLACEMENT_LOW = 16  # sd of control points, mm
+    DISPLACEMENT_HIGH = 17
+    WANDER = 18  # share of the room in which a volume's middle lies
+    SHIFT = 19  # most that it is off besides, along each axis, mm
+    SIZE = 20

@@ -132,6 +132,11 @@ def _like(value, element):
     return ir.VectorType(element, WIDTH) if isinstance(value.type, ir.VectorType) else element
 
 
+def _splat_constant(value, number):
+    """A whole number in as many lanes as a value of int32 has."""
+    return ir.Constant(value.type, number if value.type == _I32 else [number] * WIDTH)
+
+
 def _pick(predicate):
     return lambda builder, a, b: builder.select(builder.fcmp_ordered(predicate, a, b), a, b)
 
@@ -152,11 +157,16 @@ filled = _operation((_f32, _f32), _f32, lambda builder, a, b: b)  # b in as many
 bits_of = _operation((_f32,), _i32, lambda builder, a: builder.bitcast(a, _like(a, _I32)))
 with_bits = _operation((_i32,), _f32, lambda builder, a: builder.bitcast(a, _like(a, _F32)))
 whole = _operation((_f32,), _i32, lambda builder, a: builder.fptosi(a, _like(a, _I32)))
+as_float = _operation((_i32,), _f32, lambda builder, a: builder.sitofp(a, _like(a, _F32)))
 added = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.add(a, b))
+reduced = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.sub(a, b))  # a - b
 both = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.and_(a, b))
 differing = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.xor(a, b))
 shifted_left = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.shl(a, b))
 shifted_right = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.lshr(a, b))
+signs_of = _operation(  # -1 where negative, else 0
+    (_i32,), _i32, lambda builder, a: builder.ashr(a, _splat_constant(a, 31))
+)
 multiplied = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.mul(a, b))
 below = _operation((_i32, _i32), _flag, lambda builder, a, b: builder.icmp_signed("<", a, b))
 either = _operation((_i32, _i32), _i32, lambda builder, a, b: builder.or_(a, b))
@@ -306,6 +316,41 @@ def load(typing_context, array, start):
 
 
 @intrinsic
+def load_whole(typing_context, array, start):
+    """Sixteen consecutive elements of an array of unsigned bytes or of 16 bits, as INTS."""
+
+    def codegen(context, builder, signature, arguments):
+        bits = signature.args[0].dtype.bitwidth
+        vector = ir.VectorType(ir.IntType(bits), WIDTH)
+        address = _address(context, builder, signature, arguments, vector)
+        return builder.zext(builder.load(address, align=bits // 8), INTS.vector)
+
+    return INTS(array, types.int64), codegen
+
+
+@intrinsic
+def like_ends(typing_context, array, start):
+    """Which of sixteen consecutive elements equal the first of them, and which the last.
+
+    Of an array or a pointer of unsigned bytes or of 16 bits.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        bits = signature.args[0].dtype.bitwidth
+        vector = ir.VectorType(ir.IntType(bits), WIDTH)
+        address = _address(context, builder, signature, arguments, vector)
+        value = builder.load(address, align=bits // 8)
+        flags = []
+        for place in (0, WIDTH - 1):
+            order = ir.Constant(ir.VectorType(_I32, WIDTH), [place] * WIDTH)
+            end = builder.shuffle_vector(value, value, order)
+            flags.append(builder.icmp_signed("==", value, end))
+        return context.make_tuple(builder, signature.return_type, flags)
+
+    return types.UniTuple(FLAGS, 2)(array, types.int64), codegen
+
+
+@intrinsic
 def gathered(typing_context, array, start, offset):
     """Element ``start + offset`` of a one-dimensional float32 array, or one for each lane."""
 
@@ -359,6 +404,59 @@ def gathered_pairs(typing_context, array, start, row, layer, offset):
 
     four = types.UniTuple(INTS, 4)
     return four(array, types.int64, types.int64, types.int64, INTS), codegen
+
+
+@intrinsic
+def fours_at(typing_context, array, first, offsets, at):
+    """Four consecutive float32 for each lane: all lanes' first, second, third and fourth.
+
+    Lane i's begin at element ``first + offsets[at + i]``.
+
+    Args:
+        typing_context: Numba's.
+        array: of float32, a pointer or an array of one axis.
+        first: int64.
+        offsets: of int32, not negative, a pointer or an array of one axis.
+        at: int64.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        data = _data(context, builder, signature.args[0], arguments[0])
+        data = builder.gep(data, [arguments[1]])
+        table = _data(context, builder, signature.args[2], arguments[2])
+        table = builder.gep(table, [arguments[3]])
+        four = ir.VectorType(_F32, 4)
+
+        def loaded(lane):
+            offset = builder.load(builder.gep(table, [ir.Constant(_I32, lane)]), align=4)
+            address = builder.gep(data, [builder.zext(offset, ir.IntType(64))])
+            return builder.load(builder.bitcast(address, four.as_pointer()), align=4)
+
+        def shuffled(a, b, *order):
+            return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(order)), order))
+
+        halves = []
+        for lane in range(0, WIDTH, 8):  # as eight lanes transpose without crossing their middle
+            a, b, c, d = (
+                shuffled(loaded(lane + i), loaded(lane + i + 4), *range(8)) for i in range(4)
+            )
+            low_ab, high_ab, low_cd, high_cd = (
+                shuffled(x, y, *(k + half for half in (0, 4) for k in order))
+                for x, y in ((a, b), (c, d))
+                for order in ((0, 8, 1, 9), (2, 10, 3, 11))
+            )
+            halves.append(
+                [
+                    shuffled(x, y, *(k + half for half in (0, 4) for k in order))
+                    for x, y in ((low_ab, low_cd), (high_ab, high_cd))
+                    for order in ((0, 1, 8, 9), (2, 3, 10, 11))
+                ]
+            )
+        lanes = [shuffled(low, high, *range(WIDTH)) for low, high in zip(*halves, strict=True)]
+        return context.make_tuple(builder, signature.return_type, lanes)
+
+    four_lanes = types.UniTuple(FLOATS, 4)
+    return four_lanes(array, types.int64, offsets, types.int64), codegen
 
 
 _I16 = ir.IntType(16)
@@ -443,6 +541,8 @@ def _reduction(name):
 
 
 sum_of = _reduction("add")
+lowest_of = _reduction("smin")
+highest_of = _reduction("smax")
 all_of = _reduction("or")  # the bits that any lane has
 
 

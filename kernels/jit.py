@@ -76,6 +76,11 @@ def device(function: Callable[..., Any]) -> Any:
     return njit(nogil=True, error_model="numpy", forceinline=True, **_UNWRAPPED)(function)
 
 
+def apart(function: Callable[..., Any]) -> Any:
+    """Like ``device``, for a long function that is called in several places: it is not repeated."""
+    return njit(nogil=True, error_model="numpy", **_UNWRAPPED)(function)
+
+
 def simulated(function: Callable[..., Any]) -> Any:
     """Like ``device``, for a function that the simulator of CUDA calls from Python too."""
     return njit(nogil=True, error_model="numpy", forceinline=True)(function)

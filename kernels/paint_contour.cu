@@ -74,7 +74,7 @@ extern "C" __global__ void paint_contour(
     const int* boxes,                     // (B, V, BOX_SIZE)
     const int* slices,                    // (B, V, S, SLICE_SIZE)
     const Word* labels, const Word* lines,  // (B, V, R)
-    unsigned int low, unsigned int high,
+    unsigned int low, unsigned int high, int lit,
     IMAGE_TYPE* image,                    // (B, D, H, W), out
     LABEL_TYPE* label,                    // (B, D, H, W), out
     int N, int columns, int V, int S, Int R, int D, int H, int W)
@@ -121,17 +121,20 @@ extern "C" __global__ void paint_contour(
             const int row = y - section.y;
             if (row < section.first || row >= section.stop)
                 continue;
-            line |= window(section.lines + row, section.words, section.height, x - section.x);
+            if (lit)
+                line |= window(section.lines + row, section.words, section.height, x - section.x);
             const Packed own =
                 window(section.labels + row, section.words, section.height, x - section.x) & free;
             free &= ~own;
             put<LABEL_TYPE>(label_run, own, section.value);
         }
+        const Int at = (((Int)b * D + z) * H + y) * W + x;
+        write<LABEL_TYPE>(label + at, label_run, W - x, aligned);
+        if (!lit)
+            continue;
         Packed image_run[RUN * sizeof(IMAGE_TYPE) / 4] = {};
         put<IMAGE_TYPE>(image_run, ~0u, low);
         put<IMAGE_TYPE>(image_run, line, high);
-        const Int at = (((Int)b * D + z) * H + y) * W + x;
-        write<LABEL_TYPE>(label + at, label_run, W - x, aligned);
         write<IMAGE_TYPE>(image + at, image_run, W - x, aligned);
     }
 }

@@ -130,9 +130,9 @@ def _add_lines(lines, at, first, stop, canvas, target, shift, height):
 
 @inlined
 def _paint_object(
-    box, record, k, labels, lines, y, x, value, height, width, volume, slice_start, canvas
+    box, record, k, labels, lines, y, x, value, height, width, volume, slice_start, lit, canvas
 ):
-    """Paint stored slice k of a variant with its corner at (y, x), its contour to the canvas."""
+    """Paint stored slice k of a variant with its corner at (y, x), if lit its contour too."""
     rows, columns = np.int64(box[_HEIGHT]), np.int64(box[_WIDTH])
     first, stop = np.int64(record[_FIRST]), np.int64(record[_STOP])
     words = (columns + 63) >> 6
@@ -140,12 +140,15 @@ def _paint_object(
         at = (k * words + word) * rows
         target = slice_start + (y + first) * width + x + 64 * word
         _paint_label(labels, at, first, stop, columns - 64 * word, value, volume, target, width)
-        on_canvas = ((x >> 6) + word) * height + y
-        _add_lines(lines, at, first, stop, canvas, on_canvas, x & 63, height)
+        if lit:
+            on_canvas = ((x >> 6) + word) * height + y
+            _add_lines(lines, at, first, stop, canvas, on_canvas, x & 63, height)
 
 
 @kernel
-def paint_contour(objects, placed, boxes, slices, labels, lines, low, high, image, label, shape):
+def paint_contour(
+    objects, placed, boxes, slices, labels, lines, low, high, lit, image, label, shape
+):
     """Paint the placed objects of a volume, the later over the earlier.
 
     Args:
@@ -155,6 +158,7 @@ def paint_contour(objects, placed, boxes, slices, labels, lines, low, high, imag
         slices: (N * K, S, Slice.SIZE) int32.
         labels, lines: (N * K, R) uint64 arena.
         low, high: bit patterns of the image off and on a contour.
+        lit: 0: the image is left as it is.
         image: (D * H * W,) unsigned bit patterns, out.
         label: (D * H * W,) uint8 or uint16, out.
         shape: (D, H, W).
@@ -180,8 +184,10 @@ def paint_contour(objects, placed, boxes, slices, labels, lines, low, high, imag
                     box, slices[variant, k], k, labels[variant], lines[variant],
                     np.int64(place[_Y]), np.int64(place[_X]),
                     label.dtype.type(objects[place[_OBJECT], _LABEL]),
-                    height, width, label, start, canvas,
+                    height, width, label, start, lit, canvas,
                 )  # fmt: skip
+        if not lit:
+            continue
         for word in range(words):
             count = smaller(width - 64 * word, 64)
             at = start + 64 * word

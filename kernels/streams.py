@@ -12,6 +12,12 @@ class Stream(IntEnum):
     NOISE = 3
     SDF = 4
     ANATOMY = 5
+    CHAIN = 6
+    MASKS = 7
+    PROMPTS = 8
+    LABEL_MAP = 9
+    FRACTAL = 10
+    MIXTURE = 11
     # Of training, not of volumes: the order of samples, where patches lie, and augmentation.
     ORDER = 0xFF00
     PATCH = 0xFF01

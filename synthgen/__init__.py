@@ -7,13 +7,14 @@ if TYPE_CHECKING:
     from synthgen.dataset import VolumeDataset
     from synthgen.engine import Batch, Generator, generate, generate_one
     from synthgen.feeding import Feed, feed
-    from synthgen.recipe import Recipe, RecipeError, builtin_names, load_recipe
+    from synthgen.recipe import Mixture, Recipe, RecipeError, builtin_names, load_recipe, mix
     from synthgen.store.opening import open
 
 __all__ = [
     "Batch",
     "Feed",
     "Generator",
+    "Mixture",
     "Recipe",
     "RecipeError",
     "VolumeDataset",
@@ -22,6 +23,7 @@ __all__ = [
     "generate",
     "generate_one",
     "load_recipe",
+    "mix",
     "open",
 ]
 __version__ = "0.1.0"

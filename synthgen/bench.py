@@ -26,7 +26,7 @@ from synthgen.cores import available_cores
 from synthgen.engine import Batch, Generator
 from synthgen.kernels.anatomy_records import Fate
 from synthgen.kernels.records import Placed
-from synthgen.recipe import Recipe
+from synthgen.recipe import AnyRecipe
 from synthgen.store import build
 
 _WRITING = ("paint", "generate")
@@ -102,7 +102,7 @@ class Report:
 
 
 def bench(
-    recipe: Recipe | str,
+    recipe: AnyRecipe | str,
     *,
     device: Device = "auto",
     batch_size: int = 64,
@@ -223,7 +223,11 @@ class _Stored:
     def _part(self, chosen: slice) -> Batch:
         made = self._all
         return Batch(
-            made.image[chosen], made.label[chosen], made.index[chosen], made.placed[chosen]
+            image=made.image[chosen],
+            label=made.label[chosen],
+            index=made.index[chosen],
+            placed=made.placed[chosen],
+            prompts=None if made.prompts is None else made.prompts[chosen],
         )
 
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from synthgen.appearance.mappers import MAPPERS
 from synthgen.drawing import font
 from synthgen.engine import generate_one
-from synthgen.recipe import Recipe, load_recipe
+from synthgen.recipe import load_recipe
 from synthgen.shapes.displacements import DISPLACEMENTS
 from synthgen.shapes.sdf_classes import CLASSES
 
@@ -67,7 +67,7 @@ def _volume(
     scale: float = 1.0,
 ) -> Any:
     """Volume 0 of one object in the middle."""
-    recipe: Recipe = load_recipe("fdif-classification").replace(
+    recipe = load_recipe("fdif-classification").replace(
         reference_shape=(_SIDE, _SIDE, _SIDE),
         shapes__primitives=(primitive,),
         shapes__displacements=displacements,

@@ -10,9 +10,10 @@ import numpy.typing as npt
 import zarr
 
 from synthgen.kernels.streams import Stream
-from synthgen.recipe import Recipe
+from synthgen.recipe import AnyRecipe, recipe_from_dict
 from synthgen.rng import DRAWS_MAX, random_words
 from synthgen.samples import Samples, Share, steps
+from synthgen.store.metadata import PROMPTS
 from synthgen.store.opening import open as open_source
 from synthgen.store.reading import Voxels, reader
 from synthgen.tensors import (
@@ -22,6 +23,8 @@ from synthgen.tensors import (
     check_options,
     normalized,
     ordered,
+    ordered_prompts,
+    prompts_of_patch,
     require_torch,
     targets,
 )
@@ -52,12 +55,19 @@ class Sample(NamedTuple):
 class VolumeDataset(Dataset[Any]):
     """The volumes of a store, each a dictionary.
 
-    ``image`` is (1, D, H, W), float32 where it is normalised, else of the stored type; ``label`` is
+    ``image`` is (C, D, H, W), float32 where it is normalised, else of the stored type; ``label`` is
     (T, D, H, W), a label map a task, uint8, or int32 above 255 classes; ``index`` is the volume's
     in the store. With MONAI image and label are MetaTensors, whose affine is that of the axes'
     order and has the origin of a patch; without it they are plain tensors, and ``affine`` is a
     further key. A batch of MONAI's ``DataLoader`` has the affines of all its items, one of torch's
     that of its first. The label of a whole volume is a plain tensor (T,), int64, also of a patch.
+
+    Where the store has prompts, ``prompts`` is a plain tensor (K, PromptRow.SIZE), int32, of the
+    label values 1 .. K, columns as in ``synthgen.kernels.prompt_records.PromptRow``, voxels in the
+    order of ``axes``, -1 where there is none. In a patch they are those of the volume that are left
+    there, counted from the patch's first voxel: a box is cut to the patch, clicks outside are gone,
+    VOXELS are counted anew, and a label whose box or slice lies outside is asked for no more. A
+    transform that turns or flips the image leaves prompts as they are.
 
     An item is asked for with its place, and a patch then lies where torch's random numbers say,
     which a ``DataLoader`` seeds for each worker and epoch; or with a ``Sample``, and it is the same
@@ -65,6 +75,7 @@ class VolumeDataset(Dataset[Any]):
 
     Attributes:
         recipe: of the store's volumes.
+        channels: C of their images.
     """
 
     def __init__(
@@ -85,8 +96,8 @@ class VolumeDataset(Dataset[Any]):
                 opened.
             split: the volumes that the store lists for it; None takes all.
             patch_size: (D, H, W) of a random patch, voxels, whatever the order of axes.
-            normalize: see ``synthgen.tensors.normalized``; z-scores are of whole volumes, also
-                in patches. With None, workers send uint8: a quarter of the bytes.
+            normalize: see ``synthgen.tensors.normalized``; z-scores are of whole volumes, a channel
+                by itself, also in patches. With None, workers send uint8: a quarter of the bytes.
             axes: order of the last three axes; ``xyz`` is that of NIfTI files: right, anterior,
                 superior.
             transform: applied to each item; MONAI's transforms of dictionaries fit.
@@ -104,11 +115,12 @@ class VolumeDataset(Dataset[Any]):
         group: Any = source if isinstance(source, zarr.Group) else open_source(source)
         if "recipe" not in group.attrs:
             raise ValueError(f"source: must be a group that synthgen.open opened, got {group!r}")
-        self.recipe = Recipe.from_dict(group.attrs["recipe"])
+        self.recipe = recipe_from_dict(group.attrs["recipe"])
         self.attributes: dict[str, Any] = dict(group.attrs)
         self._volumes = _volumes(self.attributes, split)
         self._patches = None if patch_size is None else _Patches(self.recipe, patch_size, seed)
-        self._reader = reader(group)
+        self.channels: int = group["image"].shape[1]
+        self._reader, self._prompted = reader(group), PROMPTS in group
         self._normalize, self._axes, self._transform = normalize, axes, transform
         self._meta_tensor = _meta_tensor()
 
@@ -131,7 +143,10 @@ class VolumeDataset(Dataset[Any]):
         volume = self._volumes[place]
         where = _WHOLE if self._patches is None else self._patches.where(volume, draw)
         image = ordered(self._image(volume, where), self._axes)
-        item = self._placed(image, self._label(volume, where), self._affine(where))
+        label = self._reader.volume("label", volume)
+        item = self._placed(image, self._label(label, where), self._affine(where))
+        if self._prompted:
+            item["prompts"] = self._prompts(volume, label, where)
         item["index"] = volume
         return item if self._transform is None else self._transform(item)
 
@@ -143,12 +158,18 @@ class VolumeDataset(Dataset[Any]):
         # Else all of the volume would be sent to another process.
         return part if where is _WHOLE else part.clone()
 
-    def _label(self, volume: int, where: Where) -> torch.Tensor:
-        label = self._reader.volume("label", volume)
+    def _label(self, label: Voxels, where: Where) -> torch.Tensor:
         if label.ndim < 2:  # of the whole volume, which a patch keeps
             return targets(_own(label.reshape(-1)), self._axes)
         part = label[(..., *where)]
         return targets(_own(part.reshape(-1, *part.shape[-3:])), self._axes)
+
+    def _prompts(self, volume: int, label: Voxels, where: Where) -> torch.Tensor:
+        rows = self._reader.volume(PROMPTS, volume)
+        if where is not _WHOLE:
+            asked = label.reshape(-1, *label.shape[-3:])[0]  # of the first task
+            rows = prompts_of_patch(rows, [along.start for along in where], asked[where])
+        return ordered_prompts(_own(rows), self._axes)
 
     def _affine(self, where: Where) -> npt.NDArray[np.float64]:
         affine = affine_of(self.recipe.spacing, self._axes)
@@ -198,7 +219,7 @@ class SampleBatches:
 class _Patches:
     """Where random patches lie: a pure function of (seed, volume, draw)."""
 
-    def __init__(self, recipe: Recipe, size: tuple[int, int, int], seed: int) -> None:
+    def __init__(self, recipe: AnyRecipe, size: tuple[int, int, int], seed: int) -> None:
         shape, sides = recipe.reference_shape, np.asarray(size)
         whole = sides.shape == (3,) and sides.dtype.kind in "iu"
         if not whole or (sides < 1).any() or (sides > shape).any():

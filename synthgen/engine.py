@@ -3,13 +3,24 @@
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from synthgen.backend import Array, Device, Plan, Stages, get_backend, in_parts, placed_shape
-from synthgen.recipe import Recipe, load_recipe
+from synthgen.backend import (
+    AnyPlan,
+    Array,
+    Device,
+    MixturePlan,
+    Outputs,
+    Plan,
+    Stages,
+    get_backend,
+    in_parts,
+    output_kinds,
+)
+from synthgen.recipe import AnyRecipe, Mixture, Recipe, load_recipe
 
 BATCH_BYTES = 256 * 2**20
 
@@ -27,12 +38,15 @@ class Batch:
             objects placed by overlap: the first voxel of each one's box, or that it was dropped,
             largest first. Of others: the voxel of each one's centre, and whether any voxel is
             inside, in painting order.
+        prompts: (B, K, PromptRow.SIZE) int32, of the label values 1 .. K, columns as in
+            ``synthgen.kernels.prompt_records.PromptRow``; None where the recipe has none.
     """
 
     image: Array
     label: Array
     index: npt.NDArray[np.uint64]
     placed: Array
+    prompts: Array | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -55,7 +69,7 @@ class Generator:
         RuntimeError: CUDA was asked for and is not usable.
     """
 
-    def __init__(self, recipe: Recipe | str, *, seed: int = 0, device: Device = "auto") -> None:
+    def __init__(self, recipe: AnyRecipe | str, *, seed: int = 0, device: Device = "auto") -> None:
         self.recipe = load_recipe(recipe)
         self.seed = _word(seed, "seed")
         self._backend = get_backend(plan_of(self.recipe), device)
@@ -85,14 +99,9 @@ class Generator:
             allocate: makes memory of a shape and type, as of another library's; by default the
                 device's own.
         """
-        index, plan = _checked(indices), self._backend.plan
-        allocate = allocate or self._backend.empty
-        return Batch(
-            image=allocate((len(index), 1, *plan.shape), plan.image_dtype),
-            label=allocate((len(index), *plan.label_shape), plan.label_dtype),
-            index=index,
-            placed=allocate(placed_shape(plan, len(index)), "int32"),
-        )
+        index, make = _checked(indices), allocate or self._backend.empty
+        kinds = output_kinds(self._backend.plan, len(index))
+        return Batch(index=index, **{name: make(*kind) for name, kind in kinds.items()})
 
     def fill(self, batch: Batch, *, stream: int | None = None) -> Batch:
         """Make the volumes ``batch.index`` in the batch's own buffers.
@@ -104,15 +113,17 @@ class Generator:
         Raises:
             ValueError: a buffer has the wrong type, shape, layout or device.
         """
-        plan, count = self._backend.plan, len(batch)
-        image = self._view(batch.image, "image", plan.image_dtype, (count, 1, *plan.shape))
-        label = self._view(batch.label, "label", plan.label_dtype, (count, *plan.label_shape))
-        placed = self._view(batch.placed, "placed", "int32", placed_shape(plan, count))
+        outputs = self._outputs(batch)
         with self._backend.queueing_on(stream):
-            self._backend.fill(self.seed, batch.index, image[:, 0], label, placed)
+            self._backend.fill(self.seed, batch.index, outputs)
         return batch
 
-    def _view(self, memory: Array, name: str, dtype: str, shape: tuple[int, ...]) -> Array:
+    def _outputs(self, batch: Batch) -> Outputs:
+        """The backend's arrays over a batch's buffers, checked."""
+        kinds = output_kinds(self._backend.plan, len(batch))
+        return {name: self._view(getattr(batch, name), name, *kind) for name, kind in kinds.items()}
+
+    def _view(self, memory: Array, name: str, shape: tuple[int, ...], dtype: str) -> Array:
         """The backend's array over ``memory``, checked."""
         try:
             array = self._backend.view(memory)
@@ -130,9 +141,7 @@ class Generator:
 
         On the CPU a batch of one volume.
         """
-        return self._backend.stages(
-            self.seed, batch.index, batch.image[:, 0], batch.label, batch.placed
-        )
+        return self._backend.stages(self.seed, batch.index, self._outputs(batch))
 
     def synchronize(self) -> None:
         """Wait until all volumes that were asked for are there."""
@@ -144,17 +153,12 @@ class Generator:
 
     def numpy(self, batch: Batch) -> Batch:
         """The batch in host memory."""
-        to_host = self._backend.numpy
-        return replace(
-            batch,
-            image=to_host(batch.image),
-            label=to_host(batch.label),
-            placed=to_host(batch.placed),
-        )
+        to_host, names = self._backend.numpy, output_kinds(self._backend.plan, 0)
+        return replace(batch, **{name: to_host(getattr(batch, name)) for name in names})
 
 
 def generate(
-    recipe: Recipe | str,
+    recipe: AnyRecipe | str,
     *,
     indices: Sequence[int],
     seed: int = 0,
@@ -186,18 +190,28 @@ def generate(
     return in_parts(len(indices), size, lambda part: generator.batch(indices[part]))
 
 
-def generate_one(recipe: Recipe | str, seed: int, index: int, *, device: Device = "auto") -> Batch:
+def generate_one(
+    recipe: AnyRecipe | str, seed: int, index: int, *, device: Device = "auto"
+) -> Batch:
     """Make one volume; the arrays of its batch have a leading axis of length 1, in host memory."""
     generator = Generator(recipe, seed=seed, device=device)
     return generator.numpy(generator.batch([index]))
 
 
-def _remade(recipe: Recipe, seed: int, device: Device) -> Generator:
+def _remade(recipe: AnyRecipe, seed: int, device: Device) -> Generator:
     return Generator(recipe, seed=seed, device=device)
 
 
-def plan_of(recipe: Recipe) -> Plan:
+@overload
+def plan_of(recipe: Recipe) -> Plan: ...
+@overload
+def plan_of(recipe: Mixture) -> MixturePlan: ...
+@overload
+def plan_of(recipe: AnyRecipe) -> AnyPlan: ...
+def plan_of(recipe: AnyRecipe) -> AnyPlan:
     """What the backends need of a recipe."""
+    if isinstance(recipe, Mixture):
+        return _mixture_plan(recipe)
     return Plan(
         shape=recipe.reference_shape,
         spacing=recipe.spacing,
@@ -207,8 +221,20 @@ def plan_of(recipe: Recipe) -> Plan:
         shapes=recipe.shapes.tables(recipe.reference_shape),
         placement=recipe.placement.tables(recipe.shapes),
         appearance=recipe.appearance.tables(recipe.image_dtype),
-        labels=recipe.labels.tables(),
+        labels=recipe.labels.tables(recipe.num_classes),
+        prompts=None if recipe.prompts is None else recipe.prompts.tables(recipe.num_classes),
     )
+
+
+def _mixture_plan(mixture: Mixture) -> MixturePlan:
+    """Plans whose labels, and what is asked of them, are the mixture's."""
+    asked = mixture.prompts
+    prompts = None if asked is None else asked.tables(mixture.num_classes)
+    components = [
+        replace(plan_of(component.recipe), relabel=values, prompts=prompts)
+        for component, values in zip(mixture.recipes, mixture.label_values, strict=True)
+    ]
+    return MixturePlan(tuple(components), mixture.bounds)
 
 
 def _word(value: Any, name: str) -> int:

@@ -1,10 +1,11 @@
 """A montage of volumes: three planes of the image, and of the image under its labels.
 
-Labels of whole volumes are written beside the planes.
+A volume of a single slice has one plane, and an image of several channels a row for each. Labels of
+whole volumes are written beside the planes.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,18 +36,20 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Volume:
-    """One volume to draw.
+    """One volume to draw, or one of its channels.
 
     Attributes:
         image, label: (D, H, W); there is no label map where labels are of whole volumes.
         index: its index in the data set.
         classes: names of those of the whole volume.
+        channel: which of several.
     """
 
     image: npt.NDArray[Any]
     label: npt.NDArray[np.unsignedinteger] | None
     index: int
     classes: Sequence[str] = ()
+    channel: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ def from_recipe(
 ) -> Volumes:
     """Make the volumes ``indices`` of a recipe, on the CPU: for a few it is the quicker start.
 
+    Each of several channels is a volume of the montage.
+
     Args:
         task: which to show of several label maps, by default the first; of whole volumes, by
             default all.
@@ -104,9 +109,10 @@ def from_recipe(
     chosen = _checked(range(3) if indices is None else indices)
     labels = _Labels.of(recipe.tasks, task)
     volumes = [
-        labels.volume(image[0], label, int(index))
+        volume
         for batch in generate(recipe, seed=seed, indices=chosen, device="cpu")
         for image, label, index in zip(batch.image, batch.label, batch.index, strict=True)
+        for volume in labels.volumes(image, label, int(index))
     ]
     title = _title(recipe.name, recipe.reference_shape, seed)
     return labels.montage(title, recipe.spacing, volumes)
@@ -115,7 +121,7 @@ def from_recipe(
 def from_store(
     path: str | Path, indices: Sequence[int] | None = None, *, task: str | None = None
 ) -> Volumes:
-    """Read the volumes ``indices`` of a store.
+    """Read the volumes ``indices`` of a store; each of several channels is one of the montage.
 
     Args:
         task: as in ``from_recipe``.
@@ -149,7 +155,11 @@ def from_store(
     labels = _Labels.of(tasks, task)
     axes = slice(None) if maps.ndim in (2, 5) else None  # of tasks; else there is one
     volumes = [
-        labels.volume(images[index, 0], np.asarray(maps[index])[axes], index) for index in chosen
+        volume
+        for index in chosen
+        for volume in labels.volumes(
+            np.asarray(images[index]), np.asarray(maps[index])[axes], index
+        )
     ]
     return labels.montage(_title(recipe, images.shape[2:], seed), spacing, volumes)
 
@@ -169,13 +179,19 @@ class _Labels(NamedTuple):
         """Those of the task ``name``; raises ValueError where there is none."""
         return cls(tasks, None if name is None else place_of(tasks, name))
 
-    def volume(self, image: Any, label: Any, index: int) -> Volume:
-        if label.ndim > 1:
-            return Volume(image, label[self.place or 0], index)
-        names = [
-            task.class_names[value] for task, value in zip(self.tasks, label.tolist(), strict=True)
-        ]
-        return Volume(image, None, index, names if self.place is None else [names[self.place]])
+    def volumes(self, image: Any, label: Any, index: int) -> Iterator[Volume]:
+        """A volume for each channel of ``image`` (C, D, H, W)."""
+        channels: Sequence[int | None] = range(len(image)) if len(image) > 1 else [None]
+        maps = label.ndim > 1
+        shown, names = (label[self.place or 0], ()) if maps else (None, self._classes(label))
+        for channel, values in zip(channels, image, strict=True):
+            yield Volume(values, shown, index, names, channel)
+
+    def _classes(self, label: Any) -> Sequence[str]:
+        """Of a whole volume (T,)."""
+        values = zip(self.tasks, label.tolist(), strict=True)
+        names = [task.class_names[value] for task, value in values]
+        return names if self.place is None else [names[self.place]]
 
     def montage(self, title: str, spacing: Sequence[float], volumes: Sequence[Volume]) -> Volumes:
         """With the task in the title, where one of several is shown."""
@@ -189,14 +205,14 @@ class _Labels(NamedTuple):
 def draw(content: Volumes) -> Image.Image:
     """Draw a row for each volume, and below them the classes that occur in it."""
     layout = _Layout.of(content)
-    planes = [_cut(volume) for volume in content.volumes]
+    planes = [_cut(volume, layout.planes) for volume in content.volumes]
     legend = _legend(planes, content.class_names)
     step, lines = _legend_grid(legend, layout.width - layout.lefts[0] - _MARGIN)
     bottom = layout.top(len(planes))
     page = Image.new("RGB", (layout.width, bottom + lines * _LEGEND_LINE + _MARGIN), _PAPER)
     pen = ImageDraw.Draw(page)
     pen.text((layout.lefts[0], _MARGIN), content.title, _INK, font(_LARGE))
-    for plane, left in zip(_PLANES, layout.lefts, strict=True):
+    for plane, left in zip(layout.planes, layout.lefts, strict=True):
         pen.text((left, layout.top(0) - 8), plane.name, _INK, font(_TEXT), anchor="ls")
     for row, volume in enumerate(content.volumes):
         middle = layout.top(row) + layout.height // 2
@@ -214,6 +230,7 @@ def draw(content: Volumes) -> Image.Image:
 class _Layout(NamedTuple):
     """Where the planes stand, in pixels: sizes are (rows, columns)."""
 
+    planes: Sequence[_Plane]
     sizes: list[tuple[int, int]]
     lefts: list[int]
     height: int
@@ -221,11 +238,15 @@ class _Layout(NamedTuple):
 
     @classmethod
     def of(cls, content: Volumes) -> "_Layout":
-        extent = np.array(content.volumes[0].image.shape) * content.spacing
+        shape, spacing = content.volumes[0].image.shape, np.array(content.spacing)
+        planes = _planes(shape)
+        drawn = sorted({axis for plane in planes for axis in (plane.up, plane.right)})
+        extent = np.array(shape) * spacing
         # A whole number of pixels for the finest axis, unless that fills no page.
-        unit = -(-_TILE // max(content.volumes[0].image.shape)) / min(content.spacing)
-        sides = np.maximum(1, np.rint(extent * min(unit, _TILE_MAX / extent.max()))).astype(int)
-        sizes = [(int(sides[plane.up]), int(sides[plane.right])) for plane in _PLANES]
+        unit = -(-_TILE // max(shape)) / spacing[drawn].min()
+        scale = min(unit, _TILE_MAX / extent[drawn].max())
+        sides = np.maximum(1, np.rint(extent * scale)).astype(int)
+        sizes = [(int(sides[plane.up]), int(sides[plane.right])) for plane in planes]
         lines = [line for v in content.volumes for line in _caption(v).splitlines()]
         left = 2 * _MARGIN + max(_text_width(line, _TEXT) for line in lines)
         pictures = 1 if content.volumes[0].label is None else 2
@@ -234,7 +255,7 @@ class _Layout(NamedTuple):
             lefts.append(left)
             left += pictures * (columns + _GAP) - _GAP + _PLANE_GAP
         right = max(left - _PLANE_GAP, lefts[0] + _text_width(content.title, _LARGE))
-        return cls(sizes, lefts, max(rows for rows, _ in sizes), right + _MARGIN)
+        return cls(planes, sizes, lefts, max(rows for rows, _ in sizes), right + _MARGIN)
 
     def top(self, row: int) -> int:
         return _MARGIN + _HEADER + row * (self.height + _ROW_GAP)
@@ -254,18 +275,23 @@ class _Entry(NamedTuple):
     name: str
 
 
-def _cut(volume: Volume) -> list[_Cut]:
-    """The planes with most labelled, or bright, voxels, in grey values that share one window."""
+def _planes(shape: Sequence[int]) -> Sequence[_Plane]:
+    """Those of a volume of ``shape`` (D, H, W): of a single slice it is the only one."""
+    return _PLANES[:1] if shape[0] == 1 else _PLANES
+
+
+def _cut(volume: Volume, planes: Sequence[_Plane]) -> list[_Cut]:
+    """The slices with most labelled, or bright, voxels, in grey values that share one window."""
     label = volume.label
     shown = volume.image > volume.image.mean() if label is None else label
-    at = [_fullest(shown, plane.across) for plane in _PLANES]
+    at = [_fullest(shown, plane.across) for plane in planes]
     labels = [
         None if label is None else _slice(label, plane, i)
-        for plane, i in zip(_PLANES, at, strict=True)
+        for plane, i in zip(planes, at, strict=True)
     ]
     images = [
         np.nan_to_num(_slice(volume.image, plane, i).astype(np.float32))
-        for plane, i in zip(_PLANES, at, strict=True)
+        for plane, i in zip(planes, at, strict=True)
     ]
     values = np.concatenate([image.ravel() for image in images])
     low, high = np.percentile(values, (0.5, 99.5))
@@ -351,7 +377,8 @@ def _colour(value: int) -> tuple[int, int, int]:
 
 
 def _caption(volume: Volume) -> str:
-    return "\n".join([f"#{volume.index}", *volume.classes])
+    channel = [] if volume.channel is None else [f"channel {volume.channel}"]
+    return "\n".join([f"#{volume.index}", *channel, *volume.classes])
 
 
 def _text_width(text: str, size: int) -> int:

@@ -3,7 +3,7 @@
 import reprlib
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, ValidationError
@@ -37,6 +37,8 @@ class Settings(BaseModel):
     """Frozen settings of one stage, read from a recipe's YAML."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    least_depth: ClassVar[int] = 16  # voxels, of volumes that shapes of this kind fill
 
     def scaled(self, factor: Fraction) -> Self:
         """Settings with every length (voxels) times ``factor``; whole lengths are cut down."""

@@ -1,10 +1,13 @@
 """Volumes as torch tensors: intensities and axes as networks and other tools take them."""
 
+from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+
+from synthgen.kernels.prompt_records import PromptRow
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,8 +45,9 @@ def normalized(
     Args:
         image: (..., D, H, W) of any type.
         normalize: ``unit`` divides by the largest intensity that the recipe can make, so that 0
-            stays 0 and images lie in 0 .. 1; ``zscore`` gives each (D, H, W) mean 0 and standard
-            deviation 1, as nnU-Net and MONAI's NormalizeIntensity do; None changes nothing.
+            stays 0 and images lie in 0 .. 1; ``zscore`` gives each (D, H, W), a volume's channel,
+            mean 0 and standard deviation 1, as nnU-Net does and MONAI's NormalizeIntensity if it is
+            channel_wise; None changes nothing.
         intensity_high: the recipe's.
         out: float32 memory for the result, on the CPU.
     """
@@ -109,6 +113,52 @@ def targets(label: "Tensor", axes: Axes) -> "Tensor":
 def ordered(volume: "Tensor", axes: Axes) -> "Tensor":
     """(..., z, y, x) with its last three axes in the order ``axes``, contiguous."""
     return volume if axes == "zyx" else volume.transpose(-1, -3).contiguous()
+
+
+def ordered_prompts(prompts: "Tensor", axes: Axes) -> "Tensor":
+    """Prompts whose voxels come in the order ``axes``; the slice that they are of stays one of z.
+
+    Args:
+        prompts: (..., PromptRow.SIZE): from BOX on each three columns are a voxel z, y, x.
+    """
+    if axes == "zyx":
+        return prompts
+    turned = prompts.clone()
+    voxels = prompts[..., PromptRow.BOX :]
+    triples = voxels.reshape(*prompts.shape[:-1], -1, 3)
+    turned[..., PromptRow.BOX :] = triples.flip(-1).flatten(-2)
+    return turned
+
+
+def prompts_of_patch(
+    prompts: npt.NDArray[np.int32], first: Sequence[int], label: npt.NDArray[np.unsignedinteger]
+) -> npt.NDArray[np.int32]:
+    """What is left of a volume's prompts in a patch, counted from its first voxel.
+
+    Voxels are counted anew. A box is cut to the patch, clicks outside are gone; where the patch
+    shows nothing of the label, or has nothing of its box or its slice, all is.
+
+    Args:
+        prompts: (K, PromptRow.SIZE), of the volume.
+        first: z, y, x of the patch's first voxel in the volume.
+        label: (D, H, W), of the patch.
+
+    Returns:
+        New rows of the same form, -1 for what there is not.
+    """
+    rows, sides = len(prompts), np.array(label.shape)
+    counts = np.bincount(label.reshape(-1), minlength=rows + 1)[1 : rows + 1]
+    voxels = prompts[:, PromptRow.BOX :].reshape(rows, -1, 3) - np.array(first)
+    voxels[:, 0], voxels[:, 1] = voxels[:, 0].clip(0), voxels[:, 1].clip(None, sides - 1)
+    boxed = (prompts[:, PromptRow.BOX] >= 0) & (voxels[:, 0] <= voxels[:, 1]).all(-1)
+    asked = boxed & (counts > 0)
+    inside = ((voxels >= 0) & (voxels < sides)).all(-1) & asked[:, None]
+    of_slice = asked & (prompts[:, PromptRow.SLICE] >= 0)
+    left = np.empty_like(prompts)
+    left[:, PromptRow.VOXELS] = counts
+    left[:, PromptRow.SLICE] = np.where(of_slice, prompts[:, PromptRow.SLICE] - first[0], -1)
+    left[:, PromptRow.BOX :] = np.where(inside[..., None], voxels, -1).reshape(rows, -1)
+    return left
 
 
 def affine_of(spacing: tuple[float, float, float], axes: Axes) -> npt.NDArray[np.float64]:

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from synthgen.backend.base import constants, cuda_stages, patterns, workspace
+from synthgen.backend.base import constants, cuda_stages, output_kinds, patterns, workspace
 from synthgen.backend.calls import calls_of
 from synthgen.backend.cpu import CpuBackend
+from synthgen.backend.mixture import MixtureBackend
+from synthgen.backend.plan import MixturePlan
 from synthgen.engine import Generator, plan_of
 from synthgen.kernels.place_gibbs import place_gibbs
 from synthgen.kernels.place_overlap import place_overlap
@@ -25,6 +27,11 @@ NUMBA = {
     "place_overlap": (place_overlap, {0, 1, 2, 3, 10, 11}),
     "place_gibbs": (place_gibbs_of, {3, 4, 5, 6, 8, 17, 18, 19, 20}),
 }
+
+
+def empty_outputs(plan, count):
+    """What backends write, uninitialised."""
+    return {name: np.empty(*kind) for name, kind in output_kinds(plan, count).items()}
 
 
 class HostLauncher:
@@ -79,24 +86,30 @@ class HostCudaBackend:
     def numpy(self, array):
         return array
 
-    def fill(self, seed, indices, image, label, placed):
-        outputs = {"image": patterns(image), "label": label, "placed": placed}
-        arrays = outputs | garbage(self._calls, len(indices)) | self._constants
+    def fill(self, seed, indices, outputs):
+        arrays = patterns(outputs) | garbage(self._calls, len(indices)) | self._constants
         for stage in cuda_stages(self._calls, self._start, seed, indices, arrays):
             stage.run()
+
+
+def backend_of(plan, make):
+    """A backend made by ``make``; of a mixture, one for each of its plans."""
+    if isinstance(plan, MixturePlan):
+        return MixtureBackend(plan, [make(part) for part in plan.components])
+    return make(plan)
 
 
 def cpu(recipe, seed=7, threads=None):
     """A generator of CPU kernels."""
     generator = Generator(recipe, seed=seed, device="cpu")
-    generator._backend = CpuBackend(plan_of(recipe), threads)
+    generator._backend = backend_of(plan_of(recipe), lambda plan: CpuBackend(plan, threads))
     return generator
 
 
 def host_cuda(recipe, **options):
     """A generator of CUDA kernels on the CPU; ``options`` are those of ``HostLauncher``."""
     generator = cpu(recipe)
-    generator._backend = HostCudaBackend(plan_of(recipe), **options)
+    generator._backend = backend_of(plan_of(recipe), lambda plan: HostCudaBackend(plan, **options))
     return generator
 
 
@@ -105,6 +118,7 @@ def assert_equal(actual, expected):
     np.testing.assert_array_equal(actual.placed, expected.placed)
     np.testing.assert_array_equal(actual.label, expected.label)
     np.testing.assert_array_equal(actual.image, expected.image)
+    np.testing.assert_array_equal(actual.prompts, expected.prompts)
 
 
 def generic_environment() -> dict[str, str]:

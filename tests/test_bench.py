@@ -39,6 +39,13 @@ def test_optional_stages_are_timed():
     assert {"turn", "noise"} <= set(names)
 
 
+def test_planes_with_prompts_are_timed():
+    planes = load_recipe("synthfm").at_shape((1, 48, 40))
+    rows = {row.name: row for row in bench(planes, device="cpu", batch_size=2, volumes=2).rows}
+    assert {"generate", "generate, all", "encode+write", "read"} <= rows.keys()
+    assert rows["read"].voxels_per_second == pytest.approx(48 * 40 / rows["read"].median)
+
+
 @pytest.mark.parametrize(("argument", "rule"), [("batch_size", "batch"), ("volumes", "volumes")])
 def test_sizes_are_checked(argument, rule):
     with pytest.raises(ValueError, match=f"{rule}: must be at least 1, got 0"):

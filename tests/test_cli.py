@@ -25,6 +25,7 @@ COMMANDS = [
     ["preview"],
     ["bench"],
     ["catalogue"],
+    ["gallery"],
     ["build"],
     ["info"],
     ["verify"],

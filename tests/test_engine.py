@@ -14,7 +14,12 @@ from synthgen.backend.cpu import CpuBackend
 from synthgen.engine import Batch, Generator, plan_of
 from synthgen.kernels.records import Placed
 from synthgen.recipe import builtin_names, load_recipe
-from tests.backends import HostCudaBackend, generic_environment, plain_numpy_environment
+from tests.backends import (
+    HostCudaBackend,
+    backend_of,
+    generic_environment,
+    plain_numpy_environment,
+)
 from tests.digests import digest
 from tests.host_cuda import needs_compiler
 from tests.reference import Reference
@@ -30,12 +35,19 @@ PINNED = {
     "avs-db-4": "c06f971603b76f619cfa724d07d7ed2441c925d4fa24e5c4be2892001abc6cb2",
     "avs-db-legacy": "62607cc9fb7d4c799502cd15d325a0594c58fed72824c3359bf3d887f614a5a9",
     "avs-db-no-overlap": "7590ebf190cef429d6d16fc7cef18db94c803aaa4afe0cd53cd274c9e1acbbf4",
+    "boundary-safe": "ed307cbefd2fff603cb63d445d01c9e2c20ac5291052c162b1ca0db6ee4474cc",
     "fake-it-right": "95dd0f81504c65641caa41ce78358bf772272c3f7a2803351d3b4488c86d62d8",
     "fdif": "f8dd57140e349bd8567e22481acd00f62b92f49f4dff3c5126815b2413082fb9",
     "fdif-classification": "02cccda8576e797f886d27efd4aab98dc244787cc2b8af9e12cc95096441ab55",
     "fdif-mesh": "c91aa3890943a354a316000b6a37479fce83fe5bfc434cacf7b4269e8590ed31",
     "fdif-multitask": "21131ce952c7c921d33aa509843d0dcf2e42ff74c17cb0620b7123d954f6a44e",
     "fdif-paper": "db68454d3b47c03921e1461c14e0c68e7dc5af5bfe2e69db12d677a0657520cb",
+    "mixture": "69faed7167e5de907cfcb63e9d0e79e47bf150038b7456d503e8da801db3bf49",
+    "sap": "fcdf90c2ce81dfee46e3337dc6de11a13a49d2264f8bbfa85550eca2bc62ecfd",
+    "synthfm": "d82106b4bbad104614e95cf918efecb62717801e7d04716b268faa78a1a8e5ff",
+    "synthfm-3d": "b3aa5c81e059f3563f5c114d6722c9c58a10bf3a6f19020200c0c11245b3a602",
+    "synthseg": "b0165f16a7eb08b8102c568f905e834ee43e5230f1f5caabf297d3950ee16fff",
+    "v-pcf": "fcb35fa275ce602b8dafbcdb1a759ccbd5c7e6a39066411b0e0ab34dad103819",
 }
 
 
@@ -65,7 +77,7 @@ each_variant = pytest.mark.parametrize("recipe", VARIANTS.values(), ids=VARIANTS
 
 def cpu(recipe, seed=7, threads=None):
     generator = Generator(recipe, seed=seed, device="cpu")
-    generator._backend = CpuBackend(plan_of(recipe), threads)
+    generator._backend = backend_of(plan_of(recipe), lambda plan: CpuBackend(plan, threads))
     return generator
 
 
@@ -119,7 +131,8 @@ def test_digest_is_pinned(name):
 @pytest.mark.parametrize("name", builtin_names())
 @pytest.mark.parametrize("environment", [generic_environment, plain_numpy_environment])
 def test_processor_changes_no_voxel(name, environment):
-    command = [sys.executable, "-m", "tests.digests", name, "7", "3", "96", "96", "96"]
+    shape = map(str, load_recipe(name).reference_shape)
+    command = [sys.executable, "-m", "tests.digests", name, "7", "3", *shape]
     run = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
     assert run.stdout.strip() == PINNED[name]
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     ["synthgen.cli", "synthgen.__main__"],
     ["synthgen.training"],
-    ["synthgen.bench", "synthgen.catalogue"],
+    ["synthgen.bench", "synthgen.catalogue", "synthgen.gallery"],
     ["synthgen.feeding", "synthgen.dataset"],
     ["synthgen.preview", "synthgen.export", "synthgen.store"],
     ["synthgen.engine"],

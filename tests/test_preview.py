@@ -122,6 +122,41 @@ def test_a_row_for_each_volume() -> None:
     assert three.shape[0] - one.shape[0] == 2 * (256 + 20)
 
 
+@pytest.mark.parametrize("shape", [(1, 20, 28), (1, 16, 16), (1, 300, 64)])
+def test_a_single_slice_is_the_only_plane(shape: tuple[int, int, int]) -> None:
+    _, height, width = shape
+    volume = blank(shape)
+    volume.image[0, 5, width - 2] = 128
+    volume.label[0, 5, width - 2] = 7
+    for spacing in ((1.0, 1.0, 1.0), (0.001, 1.0, 1.0), (1000.0, 1.0, 1.0)):
+        page = montage(volume, spacing=spacing)
+        grey, overlay = tiles(page)
+        side = -(-256 // max(height, width))
+        assert grey.shape == overlay.shape == (height * side, width * side, 3)
+        assert voxel(grey, (height, width), height - 1 - 5, width - 2) == WHITE
+        assert voxel(overlay, (height, width), height - 1 - 5, width - 2) != BLACK
+    plain = montage(Volume(volume.image, None, 0, ["a class"]))
+    assert len(tiles(plain)) == 1
+
+
+def test_each_channel_is_a_row_of_its_own(tmp_path: Path) -> None:
+    make_store(tmp_path / "a.zarr", 1, channels=3)
+    content = from_store(tmp_path / "a.zarr", [2, 1])
+    assert content.title == "mine, 16x18x20, seed 8"
+    assert [(volume.index, volume.channel) for volume in content.volumes] == [
+        (index, channel) for index in (2, 1) for channel in range(3)
+    ]
+    for volume in content.volumes:
+        assert volume.channel is not None
+        assert (volume.image == volume.index + 10 * volume.channel).all()
+        assert (volume.label == volume.index).all()
+    heights = [draw(from_store(tmp_path / "a.zarr", chosen)).size[1] for chosen in ([1], [1, 2])]
+    make_store(tmp_path / "b.zarr", 1)
+    alone = draw(from_store(tmp_path / "b.zarr", [1, 2, 3, 0])).size[1]
+    row = (alone - draw(from_store(tmp_path / "b.zarr", [1])).size[1]) // 3
+    assert heights[1] - heights[0] == 3 * row
+
+
 def test_legend_shows_the_classes_that_occur() -> None:
     volume = blank((64, 64, 64), label=np.uint16)
     volume.label[20:40, 20:40, 20:40] = 3
@@ -166,10 +201,12 @@ def test_colours_differ() -> None:
     assert PALETTE.min(1).max() < 245, "none is lost on paper"
 
 
-def make_store(path: Path, tasks: int) -> None:
+def make_store(path: Path, tasks: int, channels: int = 1) -> None:
+    """Volumes n = 0 .. 3 whose voxels are n in the image, and 10 more in each further channel."""
     group = zarr.open_group(path, mode="w")
     shape = (4, 16, 18, 20)
     image = np.arange(4, dtype=np.float16)[:, None, None, None, None] * np.ones((1, 1, *shape[1:]))
+    image = image + 10 * np.arange(channels)[:, None, None, None]
     label = np.broadcast_to(np.arange(4, dtype=np.uint16)[:, None, None, None], shape)
     group.create_array("image", data=image.astype(np.float16))
     wide = np.stack([label, label * 0], axis=1)

@@ -162,9 +162,9 @@ def test_stacks_are_drawn_where_they_were_placed(turns):
     ("name", "changes", "message"),
     [
         ("fdif", {"appearance": {"kind": "contour"}},
-         "appearance.kind: a contour follows the sections of polygon stacks, .* got contour"),
+         "appearance.kind: must be mapper or chain .* got contour .a contour follows the sections"),
         ("avs-db", {"placement": {"kind": "free"}},
-         "placement.kind: polygon stacks are placed by overlap .* got free"),
+         "placement.kind: must be overlap .* got free .polygon stacks are placed by overlap"),
         ("avs-db", {"labels": {"kind": "multi_task"}},
          "labels.kind: contours are labelled by_volume, got multi_task"),
         ("avs-db", {"appearance": MAPPER, "labels": {"kind": "multi_task"}},

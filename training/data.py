@@ -1,20 +1,23 @@
 """Where a run's volumes come from: made as it trains, or read from a store."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+import zarr
 from torch.utils.data import DataLoader, default_collate
 
 from synthgen.cores import available_cores
 from synthgen.dataset import Sample, SampleBatches, VolumeDataset
 from synthgen.feeding import Feed
-from synthgen.recipe import Recipe
+from synthgen.recipe import AnyRecipe
 from synthgen.samples import Samples, Share
+from synthgen.store.opening import open as open_source
+from synthgen.training.networks import is_planar
 from synthgen.training.settings import PretrainSettings
 
 Tensors = dict[str, torch.Tensor]
@@ -48,7 +51,7 @@ class Volumes(Protocol):
         first: the first sample of a new run.
     """
 
-    recipe: Recipe
+    recipe: AnyRecipe
     seed: int
     source: dict[str, Any]
     first: int
@@ -67,11 +70,13 @@ class Generated:
 
     Raises:
         RecipeError: the recipe does not allow the shape.
-        ValueError: its labels are of whole volumes.
+        ValueError: its labels are of whole volumes; or they are planes, and the shape is not, or
+            the other way round.
     """
 
-    def __init__(self, recipe: Recipe, settings: PretrainSettings) -> None:
+    def __init__(self, recipe: AnyRecipe, settings: PretrainSettings) -> None:
         _require_maps(recipe)
+        _require_dimensions(recipe.name, recipe.reference_shape, settings)
         self.recipe = recipe.at_shape(settings.shape)
         self.seed, self.source = settings.seed, {"kind": "generated"}
         self._settings = settings
@@ -109,27 +114,37 @@ class Stored:
     """Volumes of a store, or random patches of them, along the split that it records.
 
     Args:
-        path: what ``synthgen.open`` opens.
+        source: what ``synthgen.open`` opens, or a group that it opened.
 
     Raises:
         StoreError: there is none, or it is damaged or incomplete.
-        ValueError: it holds no volumes out, or too small ones, or labels of whole volumes; or a
-            set of them was asked for.
+        ValueError: it holds no volumes out, or too small ones, or labels of whole volumes; or it
+            holds planes, and the shape is not one; or a set of them was asked for.
     """
 
     first = 0
 
-    def __init__(self, path: str | Path, settings: PretrainSettings) -> None:
+    def __init__(self, source: str | Path | zarr.Group, settings: PretrainSettings) -> None:
         if settings.volumes is not None:
             raise ValueError(f"volumes: a store has its own, got {settings.volumes}")
         self._settings = settings
+        group = source if isinstance(source, zarr.Group) else open_source(source)
+        attributes: dict[str, Any] = dict(group.attrs)
+        if is_planar(attributes.get("shape", settings.shape)):  # patches of a slice are planes, too
+            _require_dimensions(attributes["recipe"]["name"], attributes["shape"], settings)
         opened = partial(
-            VolumeDataset, path, normalize=settings.normalize, seed=settings.seed,
+            VolumeDataset, group, normalize=settings.normalize, seed=settings.seed,
             patch_size=settings.shape, transform=_plain,
         )  # fmt: skip
         self._training, self._validation = opened(split="training"), opened(split="validation")
         self.recipe, self.seed = self._training.recipe, self._training.attributes["seed"]
         _require_maps(self.recipe)
+        channels = self._training.channels
+        if channels != self.recipe.channels:
+            raise ValueError(
+                f"store: its recipe makes images of {self.recipe.channels} channels, and it has "
+                f"{channels}; the store is not of its recipe"
+            )
         self.source = {
             "kind": "store",
             "count": self._training.attributes["count"],
@@ -160,13 +175,25 @@ class Stored:
             yield _on(default_collate(items), ranks.device)
 
 
-def _require_maps(recipe: Recipe) -> None:
+def _require_maps(recipe: AnyRecipe) -> None:
     """Raise ValueError unless there are label maps to train on."""
-    if not recipe.labels.per_voxel:
+    if not recipe.per_voxel:
         raise ValueError(
             f"recipe: segmentation networks train on label maps, and {recipe.name} labels whole "
-            f"volumes (labels.kind: {recipe.labels.kind})"
+            "volumes (labels.kind: whole_volume)"
         )
+
+
+def _require_dimensions(source: str, shape: Sequence[int], settings: PretrainSettings) -> None:
+    """Raise ValueError unless volumes of ``shape`` and input are planes, or neither is."""
+    if is_planar(shape) == is_planar(settings.shape):
+        return
+    volumes, wanted = ("planes", "one of (1, H, W)") if is_planar(shape) else ("volumes", "D > 1")
+    dimensions = 2 if is_planar(settings.shape) else 3
+    raise ValueError(
+        f"shape: {source} has {volumes} of {list(shape)}, and needs {wanted}; {settings.network} "
+        f"would have {dimensions} dimensions, got {list(settings.shape)}"
+    )
 
 
 def _ignore_interrupts(worker: int) -> None:

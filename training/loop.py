@@ -30,7 +30,7 @@ from synthgen.training.clock import Clock
 from synthgen.training.data import Ranks, Tensors, Volumes
 from synthgen.training.errors import CheckpointError, TrainingError
 from synthgen.training.journal import CURVES, LOG, Journal
-from synthgen.training.networks import build_network, network_arguments
+from synthgen.training.networks import build_network, is_planar, network_arguments
 from synthgen.training.observer import Observer, Pretrained
 from synthgen.training.settings import PretrainSettings
 from synthgen.training.tasks import Tasks
@@ -97,7 +97,11 @@ class _Loop:
         self._ranks = Ranks(fabric.global_rank, fabric.world_size, fabric.device)
         self._tasks = Tasks(volumes.recipe.tasks)
         self._arguments = network_arguments(
-            settings.network, settings.preset, classes=self._tasks.channels, shape=settings.shape
+            settings.network,
+            settings.preset,
+            classes=self._tasks.channels,
+            shape=settings.shape,
+            channels=volumes.recipe.channels,
         )
         self._criterion = _LOSSES[settings.loss](to_onehot_y=True, softmax=True)
         self._clock = Clock(fabric.device.type == "cuda")
@@ -187,9 +191,17 @@ class _Loop:
             self._check_labels(self._tasks.outside(label))
         if self._settings.augment:
             image, label = augmented(image, label)
-        loss = self._tasks.loss(self._criterion, self._net(image), label)
+        loss = self._tasks.loss(self._criterion, self._output(self._net, image), label)
         self._fabric.backward(loss / self._settings.accumulate)
         return loss.detach()
+
+    def _output(self, net: Any, image: torch.Tensor) -> torch.Tensor:
+        """What ``net`` makes of images (B, C, D, H, W): (B, channels of all tasks, D, H, W)."""
+        if not is_planar(self._settings.shape):
+            output: torch.Tensor = net(image)
+            return output
+        plane: torch.Tensor = net(image.squeeze(2))
+        return plane.unsqueeze(2)
 
     def _check_labels(self, outside: torch.Tensor) -> None:
         """Raise TrainingError, on all ranks, if one of them saw labels without a channel.
@@ -228,7 +240,7 @@ class _Loop:
         outside = torch.zeros(len(sums), dtype=torch.float64)
         for batch in self._volumes.validation(self._ranks):
             with self._fabric.autocast():
-                output = net(batch["image"])
+                output = self._output(net, batch["image"])
             outside += self._tasks.outside(batch["label"]).cpu()
             sums += self._tasks.sums(output, batch["label"])
         net.train()
@@ -306,12 +318,13 @@ class _Loop:
     def _probed(self) -> float:
         """Seconds of a pass forth and back."""
         settings, seconds = self._settings, 0.0
-        size = (settings.batch_size, 1, *settings.shape)
+        recipe = self._volumes.recipe
+        size = (settings.batch_size, recipe.channels, *settings.shape)
         image = torch.rand(size, device=self._ranks.device)
-        label = image.new_zeros(size[0], len(self._volumes.recipe.tasks), *size[2:])
+        label = image.new_zeros(size[0], len(recipe.tasks), *size[2:])
         for _ in range(PROBES):
             start = perf_counter()
-            loss = self._tasks.loss(self._criterion, self._net(image), label)
+            loss = self._tasks.loss(self._criterion, self._output(self._net, image), label)
             self._fabric.backward(loss)
             if self._ranks.device.type == "cuda":
                 torch.cuda.synchronize()

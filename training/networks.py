@@ -1,4 +1,7 @@
-"""The networks that can be pre-trained: MONAI's, at their published size or tiny for CPUs."""
+"""The networks that can be pre-trained: MONAI's, at their published size or tiny for CPUs.
+
+Volumes of several slices train networks of three dimensions, planes (1, H, W) those of two.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +18,11 @@ class NetworkKind:
 
     Attributes:
         module, class_name: where the class is.
-        divisor: of every side of the input, voxels.
+        divisor: of every side of the input but an only slice, voxels.
         one_voxel: whether the deepest map may be a single voxel; instance norm refuses it.
         sized: whether the constructor is told the input's shape, which then never changes.
         common, presets: constructor arguments of all presets, and those of each.
+        input_key: of the weights (features, channels, side, ...) that see the input.
         head_prefixes: of the keys that depend on the number of classes.
         encoder_prefixes: of the keys of the encoder and of the blocks that its maps pass on the
             way to the decoder.
@@ -31,6 +35,7 @@ class NetworkKind:
     sized: bool
     common: Mapping[str, Any] = field(repr=False)
     presets: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    input_key: str
     head_prefixes: tuple[str, ...]
     encoder_prefixes: tuple[str, ...]
 
@@ -57,7 +62,6 @@ NETWORKS: dict[str, NetworkKind] = {
             "dropout_path_rate": 0.0,
             "normalize": True,
             "patch_norm": False,
-            "spatial_dims": 3,
             "downsample": "merging",
             "use_v2": False,
         },
@@ -65,6 +69,7 @@ NETWORKS: dict[str, NetworkKind] = {
             "published": {"feature_size": 48, "window_size": 7},
             "tiny": {"feature_size": 12, "window_size": 4},
         },
+        input_key="swinViT.patch_embed.proj.weight",
         head_prefixes=("out.",),
         encoder_prefixes=(
             "swinViT.", "encoder1.", "encoder2.", "encoder3.", "encoder4.", "encoder10.",
@@ -82,7 +87,6 @@ NETWORKS: dict[str, NetworkKind] = {
             "conv_block": True,
             "res_block": True,
             "dropout_rate": 0.0,
-            "spatial_dims": 3,
             "qkv_bias": False,
         },
         presets={
@@ -91,6 +95,7 @@ NETWORKS: dict[str, NetworkKind] = {
             },
             "tiny": {"feature_size": 8, "hidden_size": 96, "mlp_dim": 192, "num_heads": 4},
         },
+        input_key="vit.patch_embedding.patch_embeddings.weight",
         head_prefixes=("out.",),
         encoder_prefixes=("vit.", "encoder1.", "encoder2.", "encoder3.", "encoder4."),
     ),
@@ -105,27 +110,43 @@ def network_kind(name: str) -> NetworkKind:
 
 
 def network_arguments(
-    name: str, preset: str, *, classes: int, shape: Sequence[int]
+    name: str, preset: str, *, classes: int, shape: Sequence[int], channels: int = 1
 ) -> dict[str, Any]:
-    """Constructor arguments of a network for one channel, as JSON holds them.
+    """Constructor arguments of a network, as JSON holds them.
 
     Args:
         preset: ``published`` or ``tiny``.
         classes: label values, background included; at least 2.
-        shape: (D, H, W) of the input, voxels.
+        shape: (D, H, W) of the input, voxels; of planes (1, H, W), for a network of two dimensions,
+            whose own input is (B, C, H, W).
+        channels: of the input; at least 1.
 
     Raises:
-        ValueError: an unknown name or preset, too few classes, or a shape that does not fit.
+        ValueError: an unknown name or preset, too few classes or channels, or a shape that does not
+            fit.
     """
     kind = network_kind(name)
     if preset not in kind.presets:
         raise ValueError(f"preset: must be one of {', '.join(kind.presets)}, got {preset!r}")
     if classes < 2:
         raise ValueError(f"classes: must be at least 2, background included, got {classes}")
+    if channels < 1:
+        raise ValueError(f"channels: must be at least 1, got {channels}")
     check_shape(name, shape)
-    size = {"img_size": list(shape)} if kind.sized else {}
-    channels = {"in_channels": 1, "out_channels": classes}
-    return {**channels, **size, **kind.presets[preset], **kind.common}
+    sides = list(shape)[is_planar(shape) :]
+    return {
+        "in_channels": channels,
+        "out_channels": classes,
+        "spatial_dims": len(sides),
+        **({"img_size": sides} if kind.sized else {}),
+        **kind.presets[preset],
+        **kind.common,
+    }
+
+
+def is_planar(shape: Sequence[int]) -> bool:
+    """Whether volumes of ``shape`` (D, H, W) are planes, which networks of two dimensions take."""
+    return shape[0] == 1
 
 
 def check_shape(name: str, shape: Sequence[int]) -> None:
@@ -134,7 +155,7 @@ def check_shape(name: str, shape: Sequence[int]) -> None:
     The networks themselves fail late and unclearly.
 
     Args:
-        shape: (D, H, W) of the input, voxels.
+        shape: (D, H, W) of the input, voxels; of planes (1, H, W).
     """
     kind = network_kind(name)
     if len(shape) != 3:
@@ -142,20 +163,22 @@ def check_shape(name: str, shape: Sequence[int]) -> None:
     nearest = _nearest(kind, shape)
     if list(shape) != nearest:
         but = "" if kind.one_voxel else f", and not all {kind.divisor}"
+        sides = "sides (1, H, W) with H and W" if is_planar(shape) else "sides"
         raise ValueError(
-            f"shape: {name} needs sides divisible by {kind.divisor}{but}, got {list(shape)}; "
+            f"shape: {name} needs {sides} divisible by {kind.divisor}{but}, got {list(shape)}; "
             f"the nearest is {nearest}"
         )
 
 
 def _nearest(kind: NetworkKind, shape: Sequence[int]) -> list[int]:
-    """The shape with the least sum of changes that fits."""
-    divisor = kind.divisor
-    sides = [max(1, (side + divisor // 2) // divisor) * divisor for side in shape]
+    """The shape with the least sum of changes that fits; planes stay planes."""
+    divisor, slices = kind.divisor, [1] if is_planar(shape) else []
+    given = list(shape)[len(slices) :]
+    sides = [max(1, (side + divisor // 2) // divisor) * divisor for side in given]
     if not kind.one_voxel and set(sides) == {divisor}:
-        largest = max(range(3), key=lambda axis: shape[axis])
+        largest = max(range(len(given)), key=lambda axis: given[axis])
         sides[largest] = 2 * divisor
-    return sides
+    return slices + sides
 
 
 def build_network(name: str, arguments: Mapping[str, Any]) -> "Module":

@@ -4,7 +4,9 @@ from os import environ
 from pathlib import Path
 from typing import Any
 
-from synthgen.recipe import Recipe, load_recipe
+from synthgen.recipe import AnyRecipe, load_recipe
+from synthgen.store.opening import open as open_source
+from synthgen.training.networks import is_planar
 from synthgen.training.observer import Observer, Pretrained
 from synthgen.training.settings import PretrainSettings
 
@@ -14,7 +16,7 @@ EXTRA = "needs the extra train: pip install 'synthgen[train]'"
 def pretrain(
     run: str | Path,
     *,
-    recipe: Recipe | str | None = None,
+    recipe: AnyRecipe | str | None = None,
     store: str | Path | None = None,
     network: str = "swinunetr",
     preset: str | None = None,
@@ -30,6 +32,7 @@ def pretrain(
         run: new folder, or one of a run with the same arguments, which is gone on with; only the
             numbers of devices and nodes may differ.
         recipe: whose volumes are made as the network trains; by default avs-db, or the store's.
+            Planes, (1, H, W), train a network of two dimensions.
         store: what ``synthgen.open`` opens, to read volumes from instead; its recipe must be
             ``recipe``, if that is given.
         network: a name in ``synthgen.training.NETWORKS``.
@@ -55,13 +58,17 @@ def pretrain(
     except ImportError as error:
         raise ImportError(f"{EXTRA} ({error})") from None
     accelerator = _accelerator(device, torch.cuda.is_available())
+    source: Any = load_recipe(recipe or "avs-db") if store is None else open_source(store)
     chosen = PretrainSettings.of(
-        network, preset or ("published" if accelerator == "cuda" else "tiny"), **settings
+        network,
+        preset or ("published" if accelerator == "cuda" else "tiny"),
+        planar=is_planar(source.reference_shape if store is None else source.attrs["shape"]),
+        **settings,
     )
     if store is None:
-        volumes: Any = Generated(load_recipe(recipe or "avs-db"), chosen)
+        volumes: Any = Generated(source, chosen)
     else:
-        volumes = Stored(store, chosen)
+        volumes = Stored(source, chosen)
         _require_recipe(volumes.recipe, recipe, store)
     devices = devices or int(environ.get("LOCAL_WORLD_SIZE", 1))
     nodes = nodes or int(environ.get("GROUP_WORLD_SIZE", 1))
@@ -85,7 +92,7 @@ def _accelerator(device: str, cuda: bool) -> str:
     return "cuda" if cuda and device != "cpu" else "cpu"
 
 
-def _require_recipe(found: Recipe, asked: Recipe | str | None, store: str | Path) -> None:
+def _require_recipe(found: AnyRecipe, asked: AnyRecipe | str | None, store: str | Path) -> None:
     """Raise ValueError unless the store's volumes are those that were asked for, of any shape."""
     if asked is None:
         return

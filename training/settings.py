@@ -35,6 +35,7 @@ _TINY = {
     "checkpoint_every": 100,
 }
 _TINY_SHAPES = {"swinunetr": (64, 64, 32), "unetr": (48, 48, 48)}
+_PLANAR_SHAPES = {"published": (1, 256, 256), "tiny": (1, 64, 64)}
 
 
 class PretrainSettings(BaseModel):
@@ -43,7 +44,8 @@ class PretrainSettings(BaseModel):
     Attributes:
         network: a name in ``NETWORKS``.
         preset: of the network's arguments.
-        shape: (D, H, W) of the input, voxels: of volumes that are generated, of patches of a store.
+        shape: (D, H, W) of the input, voxels: of volumes that are generated, of patches of a store;
+            (1, H, W) trains a network of two dimensions.
         steps: of the optimizer.
         batch_size: volumes a rank takes at once; a step takes ``accumulate`` times as many.
         loss: ``dice``, or ``dicece`` with the cross entropy added; softmax, background included.
@@ -86,8 +88,11 @@ class PretrainSettings(BaseModel):
         return self
 
     @classmethod
-    def of(cls, network: str, preset: str, **changes: Any) -> Self:
+    def of(cls, network: str, preset: str, *, planar: bool = False, **changes: Any) -> Self:
         """The preset's settings with ``changes``.
+
+        Args:
+            planar: the preset's shape is one of planes.
 
         Raises:
             ValueError: naming the setting, the rule and the value.
@@ -98,6 +103,7 @@ class PretrainSettings(BaseModel):
             "network": network,
             "preset": preset,
             **(tiny if preset == "tiny" else _PUBLISHED),
+            **({"shape": _PLANAR_SHAPES.get(preset)} if planar else {}),
             **changes,
         }
         return cls.read(values)

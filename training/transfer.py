@@ -69,8 +69,9 @@ def load_pretrained(
 
     Raises:
         ValueError: an unknown ``transfer``, or ``min_share`` is out of bounds.
-        CheckpointError: the checkpoint is missing or damaged, or too little fits. ``net`` is as it
-            was.
+        CheckpointError: the checkpoint is missing or damaged; it is of a network of other
+            dimensions or input channels, and ``min_share`` is not 0; or too little fits. ``net`` is
+            as it was.
     """
     if transfer not in get_args(What):
         raise ValueError(f"transfer: must be one of {', '.join(get_args(What))}, got {transfer!r}")
@@ -81,6 +82,12 @@ def load_pretrained(
     kind = network_kind(card.network)
     theirs = _chosen(_plain(weights), transfer, kind)
     ours = _plain(net.state_dict(keep_vars=True))
+    other = _other_input(weights, ours, kind) if min_share else None
+    if other:
+        raise CheckpointError(
+            f"{file}: a {card.network} {other}; min_share: needs {min_share:.1%} of the network, "
+            "and 0 loads what fits"
+        )
     reasons = {key: _misfit(tensor, ours.get(key)) for key, tensor in theirs.items()}
     fitting = {key: theirs[key] for key, reason in reasons.items() if reason is None}
     part = _chosen(ours, "encoder", kind) if transfer == "encoder" else ours
@@ -138,6 +145,25 @@ def _chosen(tensors: "dict[str, Tensor]", transfer: What, kind: NetworkKind) -> 
         return transfer == "all" or not key.startswith(kind.head_prefixes)
 
     return {key: tensor for key, tensor in tensors.items() if wanted(key)}
+
+
+def _other_input(
+    theirs: "Mapping[str, Tensor]", ours: "Mapping[str, Tensor]", kind: NetworkKind
+) -> str | None:
+    """In what the inputs of a checkpoint's network and of another one differ; None: in nothing.
+
+    Args:
+        theirs, ours: tensors by key.
+    """
+    found = [_plain(tensors).get(kind.input_key) for tensors in (theirs, ours)]
+    there, here = (None if weights is None else tuple(weights.shape) for weights in found)
+    if not there or not here:
+        return None
+    if len(there) != len(here):
+        return f"of {len(there) - 2} dimensions, and the given network has {len(here) - 2}"
+    if there[1] != here[1]:
+        return f"of input channels {there[1]}, and the given network has {here[1]}"
+    return None
 
 
 def _misfit(theirs: "Tensor", ours: "Tensor | None") -> str | None:

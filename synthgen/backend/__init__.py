@@ -2,24 +2,27 @@
 
 from typing import Literal
 
-from synthgen.backend.base import Array, Backend, Stages, in_parts, placed_shape
-from synthgen.backend.plan import Plan
+from synthgen.backend.base import Array, Backend, Outputs, Stages, in_parts, output_kinds
+from synthgen.backend.plan import AnyPlan, MixturePlan, Plan
 
 __all__ = [
+    "AnyPlan",
     "Array",
     "Backend",
     "Device",
+    "MixturePlan",
+    "Outputs",
     "Plan",
     "Stages",
     "get_backend",
     "in_parts",
-    "placed_shape",
+    "output_kinds",
 ]
 
 Device = Literal["auto", "cpu", "cuda"]
 
 
-def get_backend(plan: Plan, device: Device = "auto") -> Backend:
+def get_backend(plan: AnyPlan, device: Device = "auto") -> Backend:
     """Return a backend for ``plan``; ``auto`` is CUDA where a device is usable, else the CPU.
 
     Raises:
@@ -28,6 +31,10 @@ def get_backend(plan: Plan, device: Device = "auto") -> Backend:
     """
     if device not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device: must be auto, cpu or cuda, got {device!r}")
+    if isinstance(plan, MixturePlan):
+        from synthgen.backend.mixture import MixtureBackend
+
+        return MixtureBackend(plan, [get_backend(part, device) for part in plan.components])
     if device != "cpu":
         try:
             from synthgen.backend.cuda import CudaBackend

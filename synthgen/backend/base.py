@@ -10,12 +10,13 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from synthgen.backend.plan import Plan
+from synthgen.backend.plan import AnyPlan
 from synthgen.kernels.records import Placed
 
 Array = Any  # numpy.ndarray, or cupy.ndarray on CUDA
 Made = TypeVar("Made")
 Grid = tuple[int, int, int]
+Outputs = Mapping[str, Array]  # by name, as of ``output_kinds``
 
 
 class Stage(NamedTuple):
@@ -55,9 +56,8 @@ class Buffers:
     Attributes:
         seed: uint64.
         indices: (B,) uint64 volume indices, on the device.
-        arrays: the outputs ``image`` (as unsigned bit patterns), ``label`` and ``placed``, scratch
-            and constants, by name. On the CPU of one volume, on CUDA of B: there outputs and
-            scratch have a leading axis.
+        arrays: the outputs (the image as unsigned bit patterns), scratch and constants, by name. On
+            the CPU of one volume, on CUDA of B: there outputs and scratch have a leading axis.
     """
 
     seed: np.uint64
@@ -129,7 +129,11 @@ class Backend(Protocol):
     """Runs the kernels of one plan on one device."""
 
     name: str
-    plan: Plan
+
+    @property
+    def plan(self) -> AnyPlan:
+        """What it makes."""
+        ...
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Array:
         """Uninitialised memory on the device."""
@@ -147,23 +151,17 @@ class Backend(Protocol):
         """What is started within is queued on a ``cudaStream_t``; None, or a CPU: as ever."""
         ...
 
-    def fill(
-        self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
-    ) -> None:
+    def fill(self, seed: int, indices: npt.NDArray[np.uint64], outputs: Outputs) -> None:
         """Make the volumes ``indices`` in place.
 
         Args:
             seed: 0 .. 2^64 - 1.
             indices: (B,) on the host.
-            image: (B, D, H, W) of the plan's image type, C-contiguous, on the device.
-            label: (B, T, D, H, W) or (B, T) of the plan's label type, likewise.
-            placed: (B, N, Placed.SIZE) int32, likewise.
+            outputs: arrays of ``output_kinds``, C-contiguous, on the device.
         """
         ...
 
-    def stages(
-        self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
-    ) -> Stages:
+    def stages(self, seed: int, indices: npt.NDArray[np.uint64], outputs: Outputs) -> Stages:
         """The kernels that ``fill`` runs for one batch, for a benchmark to time."""
         ...
 
@@ -178,20 +176,24 @@ class Backend(Protocol):
 
 def workspace(calls: Iterable[Call], count: int, xp: Any) -> dict[str, Array]:
     """Scratch arrays of all calls for ``count`` volumes, from ``numpy`` or ``cupy``."""
-    return {
-        name: xp.empty((count, *array.shape), array.dtype)
-        for call in calls
-        for name, array in call.scratch().items()
-    }
+    arrays = scratch_of(calls)
+    return {name: xp.empty((count, *shape), dtype) for name, (shape, dtype) in arrays.items()}
+
+
+def scratch_of(calls: Iterable[Call]) -> dict[str, Scratch]:
+    """Scratch arrays of all calls by name; calls share those of one name, the largest."""
+    found: dict[str, Scratch] = {}
+    for call in calls:
+        for name, array in call.scratch().items():
+            if name not in found or math.prod(found[name].shape) < math.prod(array.shape):
+                found[name] = array
+    return found
 
 
 def workspace_bytes(calls: Iterable[Call]) -> int:
     """Scratch memory of one volume."""
-    return sum(
-        math.prod(array.shape) * np.dtype(array.dtype).itemsize
-        for call in calls
-        for array in call.scratch().values()
-    )
+    arrays = scratch_of(calls).values()
+    return sum(math.prod(array.shape) * np.dtype(array.dtype).itemsize for array in arrays)
 
 
 def constants(
@@ -201,9 +203,10 @@ def constants(
     return {name: upload(table) for call in calls for name, table in call.constants().items()}
 
 
-def patterns(image: Array) -> Array:
-    """An image as unsigned integers of the same size."""
-    return image.view(f"uint{8 * image.dtype.itemsize}")
+def patterns(outputs: Outputs) -> dict[str, Array]:
+    """The outputs with the image as unsigned integers of the same size."""
+    image = outputs["image"]
+    return {**outputs, "image": image.view(f"uint{8 * image.dtype.itemsize}")}
 
 
 def cuda_stages(
@@ -226,8 +229,16 @@ def cuda_stages(
     return Stages([Stage(call.name, call.on_cuda(batch, start)) for call in calls], arrays)
 
 
-def placed_shape(plan: Plan, count: int) -> tuple[int, int, int]:
-    return count, plan.objects, int(Placed.SIZE)
+def output_kinds(plan: AnyPlan, count: int) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and type of what a backend writes for ``count`` volumes, by name."""
+    kinds: dict[str, tuple[tuple[int, ...], str]] = {
+        "image": ((count, plan.channels, *plan.shape), plan.image_dtype),
+        "label": ((count, *plan.label_shape), plan.label_dtype),
+        "placed": ((count, plan.objects, int(Placed.SIZE)), "int32"),
+    }
+    if plan.prompts is not None:
+        kinds["prompts"] = ((count, *plan.prompts.shape), "int32")
+    return kinds
 
 
 def in_parts(count: int, size: int, make: Callable[[slice], Made]) -> Iterator[Made]:

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthgen.backend.base import Array, Buffers, Stage, Stages, constants, patterns, workspace
+from synthgen.backend.base import (
+    Array,
+    Buffers,
+    Outputs,
+    Stage,
+    Stages,
+    constants,
+    patterns,
+    workspace,
+)
 from synthgen.backend.calls import calls_of
 from synthgen.backend.plan import Plan
 from synthgen.cores import available_cores
@@ -45,12 +54,11 @@ class CpuBackend:
     def synchronize(self) -> None:
         """Nothing runs on once a call has returned."""
 
-    def fill(
-        self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
-    ) -> None:
+    def fill(self, seed: int, indices: npt.NDArray[np.uint64], outputs: Outputs) -> None:
         def one(b: int) -> None:
             only = slice(b, b + 1)
-            for stage in self.stages(seed, indices[only], image[only], label[only], placed[only]):
+            volume = {name: array[only] for name, array in outputs.items()}
+            for stage in self.stages(seed, indices[only], volume):
                 stage.run()
 
         if self.threads == 1 or len(indices) == 1:
@@ -72,12 +80,10 @@ class CpuBackend:
         work: dict[str, Array] = self._local.workspace
         return work
 
-    def stages(
-        self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
-    ) -> Stages:
+    def stages(self, seed: int, indices: npt.NDArray[np.uint64], outputs: Outputs) -> Stages:
         """The kernels of one volume; every array has a leading axis of length 1."""
-        outputs = {"image": patterns(image), "label": label, "placed": placed}
-        arrays = {name: array[0] for name, array in (outputs | self._workspace()).items()}
+        own = patterns(outputs) | self._workspace()
+        arrays = {name: array[0] for name, array in own.items()}
         volume = Buffers(np.uint64(seed), indices, arrays | self._constants)
         stages = [Stage(call.name, call.on_cpu(volume)) for call in self._calls]
         return Stages(stages, arrays)

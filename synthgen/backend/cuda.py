@@ -12,6 +12,7 @@ from numba import cuda as numba_cuda
 from synthgen.backend.base import (
     Array,
     Grid,
+    Outputs,
     Stages,
     constants,
     cuda_stages,
@@ -69,11 +70,10 @@ class CudaBackend:
         host: npt.NDArray[Any] = cupy.asnumpy(array)
         return host
 
-    def fill(
-        self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
-    ) -> None:
+    def fill(self, seed: int, indices: npt.NDArray[np.uint64], outputs: Outputs) -> None:
         def make(part: slice) -> None:
-            for stage in self.stages(seed, indices[part], image[part], label[part], placed[part]):
+            volumes = {name: array[part] for name, array in outputs.items()}
+            for stage in self.stages(seed, indices[part], volumes):
                 stage.run()
 
         for _ in in_parts(len(indices), self._batch_high(), make):
@@ -85,12 +85,9 @@ class CudaBackend:
         free = cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
         return max(1, min(int(free) // workspace_bytes(self._calls), _GRID_MAX))
 
-    def stages(
-        self, seed: int, indices: npt.NDArray[np.uint64], image: Array, label: Array, placed: Array
-    ) -> Stages:
-        outputs = {"image": patterns(image), "label": label, "placed": placed}
+    def stages(self, seed: int, indices: npt.NDArray[np.uint64], outputs: Outputs) -> Stages:
         scratch = workspace(self._calls, len(indices), cupy)
-        arrays = outputs | scratch | self._constants
+        arrays = patterns(outputs) | scratch | self._constants
         return cuda_stages(self._calls, _Launcher(), seed, cupy.asarray(indices), arrays)
 
     def synchronize(self) -> None:

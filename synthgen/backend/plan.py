@@ -5,13 +5,26 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from synthgen.kernels.streams import Stream
+from synthgen.rng import random_words
+
 
 @dataclass(frozen=True)
-class SceneTables:
-    """What draws a scene of signed distance functions, however its objects came to be.
+class ObjectTables:
+    """Objects that are drawn as masks.
 
     Attributes:
         objects: N.
+    """
+
+    objects: int
+
+
+@dataclass(frozen=True)
+class SceneTables(ObjectTables):
+    """What draws a scene of signed distance functions, however its objects came to be.
+
+    Attributes:
         parts: P, most parts of an object.
         displacements: (J, DisplacementRow.SIZE) float32.
         depths: (J,) float32, by how much each may lower a distance.
@@ -21,7 +34,6 @@ class SceneTables:
         grids: (G, R, R, R) float32 distance grids; one of a single value where there are none.
     """
 
-    objects: int
     parts: int
     displacements: npt.NDArray[np.float32]
     depths: npt.NDArray[np.float32]
@@ -137,6 +149,77 @@ class BankTables:
 
 
 @dataclass(frozen=True)
+class FractalTables(ObjectTables):
+    """Kernel arguments and sizes.
+
+    Attributes:
+        settings: (FractalSampling.SIZE,) int32, but for the placement's.
+        systems: (C, FRACTAL_MAPS_MAX, FRACTAL_COEFFICIENTS) int32, of each class.
+        slots: (C, FRACTAL_SLOTS) uint8, the map of a system that each random byte chooses.
+        chains: of each object.
+        mixed: of these, the first are of another class.
+    """
+
+    settings: npt.NDArray[np.int32]
+    systems: npt.NDArray[np.int32]
+    slots: npt.NDArray[np.uint8]
+    chains: int
+    mixed: int
+
+
+@dataclass(frozen=True)
+class MaskTables:
+    """Kernel arguments and sizes.
+
+    Attributes:
+        objects: N, satellites included.
+        settings: (MaskSetting.SIZE,) float32, but for the placement's.
+        least_voxels: of a structure in a slice that shows it.
+    """
+
+    objects: int
+    settings: npt.NDArray[np.float32]
+    least_voxels: int
+
+
+@dataclass(frozen=True)
+class NeighboursTables:
+    """Kernel arguments.
+
+    Attributes:
+        settings: (MaskSetting.SIZE,) float32, 0 but for the placement's.
+        margin: of a volume's side, in which there are no centres.
+    """
+
+    settings: npt.NDArray[np.float32]
+    margin: float
+
+
+@dataclass(frozen=True)
+class LabelMapTables:
+    """Kernel arguments; S subjects.
+
+    Attributes:
+        settings: (SubjectSampling.SIZE,) float32, but for the volume's.
+        maps: (S, depth, height, width) uint8, labels 0 .. 255; the outermost voxels are 0.
+        bodies: (S, 6) float32, middle and sides of the box of all that is labelled, source voxels.
+        mirrored: (256,) uint8, the label of each in a mirror.
+        reach: source voxels from a map's first one that a volume's middle may be.
+    """
+
+    settings: npt.NDArray[np.float32]
+    maps: npt.NDArray[np.uint8]
+    bodies: npt.NDArray[np.float32]
+    mirrored: npt.NDArray[np.uint8]
+    reach: float
+
+    @property
+    def objects(self) -> int:
+        """The subject is one."""
+        return 1
+
+
+@dataclass(frozen=True)
 class OverlapTables:
     """Kernel arguments.
 
@@ -160,6 +243,11 @@ class FreeTables:
     """
 
     spread: float
+
+
+@dataclass(frozen=True)
+class AsIsTables:
+    """Nothing is placed."""
 
 
 @dataclass(frozen=True)
@@ -217,16 +305,66 @@ class MapperTables:
 
 
 @dataclass(frozen=True)
+class FieldSpec:
+    """One smooth random field of a chain.
+
+    Attributes:
+        step: that it belongs to.
+        spacing: of its nodes, voxels; of a cubic B-spline.
+        share: nodes in parts of each side, two or more; of linear interpolation. One of the two is
+            given.
+    """
+
+    step: int
+    spacing: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class ChainTables:
+    """Kernel arguments of a list of steps.
+
+    Attributes:
+        channels: of the image, each by a chain of its own draws.
+        base: what draws the image that the chain begins with; None: its first step needs none.
+        settings: (S, StepSetting.SIZE) float32.
+        fields: of all steps, in their order.
+        bands: (K, Band.SIZE) float32, of all steps' waves.
+    """
+
+    channels: int
+    base: "ContourTables | MapperTables | ShellTables | None"
+    settings: npt.NDArray[np.float32]
+    fields: tuple[FieldSpec, ...]
+    bands: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PromptTables:
+    """Kernel arguments.
+
+    Attributes:
+        shape: (K, columns) of a volume's prompts, of the label values 1 .. K.
+        settings: (PromptSetting.SIZE,) int32.
+    """
+
+    shape: tuple[int, int]
+    settings: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
 class LabelTables:
     """Kernel arguments.
 
     Attributes:
         tasks: (T,) int64, the ``SceneObject`` column that each task tells.
         per_voxel: a label map a task, or one value for the whole volume.
+        values: label values of the first task, background included.
     """
 
     tasks: npt.NDArray[np.int64]
     per_voxel: bool
+    values: int
 
 
 @dataclass(frozen=True)
@@ -239,6 +377,8 @@ class Plan:
         image_dtype, label_dtype: NumPy names.
         label_shape: (T, D, H, W), or (T,) where a volume has one label a task.
         shapes, placement, appearance, labels: tables of the stages.
+        prompts: what is asked of each structure, if anything.
+        relabel: (L,) the value in the label map of each of the stages' own, where they differ.
     """
 
     shape: tuple[int, int, int]
@@ -246,18 +386,84 @@ class Plan:
     image_dtype: str
     label_dtype: str
     label_shape: tuple[int, ...]
-    shapes: PolygonStackTables | SdfTables | BankTables
-    placement: OverlapTables | FreeTables | GibbsTables
-    appearance: ContourTables | MapperTables | ShellTables
+    shapes: (
+        PolygonStackTables | SdfTables | BankTables | LabelMapTables | MaskTables | FractalTables
+    )
+    placement: OverlapTables | FreeTables | GibbsTables | AsIsTables | NeighboursTables
+    appearance: ContourTables | MapperTables | ShellTables | ChainTables
     labels: LabelTables
+    prompts: PromptTables | None = None
+    relabel: npt.NDArray[np.int64] | None = None
 
     @property
     def objects(self) -> int:
         return self.shapes.objects
 
     @property
+    def channels(self) -> int:
+        """Of the image."""
+        return self.appearance.channels if isinstance(self.appearance, ChainTables) else 1
+
+    @property
     def volume_bytes(self) -> int:
         """Image and label of one volume."""
-        image = np.prod(self.shape, dtype=np.int64) * np.dtype(self.image_dtype).itemsize
+        voxels = self.channels * np.prod(self.shape, dtype=np.int64)
+        image = voxels * np.dtype(self.image_dtype).itemsize
         label = np.prod(self.label_shape, dtype=np.int64) * np.dtype(self.label_dtype).itemsize
         return int(image + label)
+
+
+@dataclass(frozen=True)
+class MixturePlan:
+    """Several plans of volumes of one kind.
+
+    Attributes:
+        components: their plans.
+        bounds: (R,) of each, one more than the largest random word that falls to it: ascending, the
+            last is 2^32.
+    """
+
+    components: tuple[Plan, ...]
+    bounds: tuple[int, ...]
+
+    def chosen(self, seed: int, indices: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """The component of each volume."""
+        words = random_words(seed, indices, Stream.MIXTURE, 0)[..., 0].astype(np.int64)
+        found: npt.NDArray[np.int64] = np.searchsorted(self.bounds, words, side="right")
+        return found
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.components[0].shape
+
+    @property
+    def image_dtype(self) -> str:
+        return self.components[0].image_dtype
+
+    @property
+    def label_dtype(self) -> str:
+        return self.components[0].label_dtype
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        return self.components[0].label_shape
+
+    @property
+    def prompts(self) -> PromptTables | None:
+        return self.components[0].prompts
+
+    @property
+    def channels(self) -> int:
+        return self.components[0].channels
+
+    @property
+    def objects(self) -> int:
+        """Most of a component."""
+        return max(plan.objects for plan in self.components)
+
+    @property
+    def volume_bytes(self) -> int:
+        return self.components[0].volume_bytes
+
+
+AnyPlan = Plan | MixturePlan

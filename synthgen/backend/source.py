@@ -12,8 +12,12 @@ from typing import Any
 
 from synthgen.kernels import (
     anatomy_records,
+    appearance_records,
+    fractal_records,
     mapper_records,
+    mask_records,
     polygon,
+    prompt_records,
     quantiles,
     records,
     scene_records,
@@ -29,7 +33,18 @@ _TABLES: dict[str, Any] = {
     "GUMBEL_QUANTILE": quantiles.GUMBEL_QUANTILE,
     "NEGATIVE_LOGARITHM": quantiles.NEGATIVE_LOGARITHM,
 }
-_RECORDS = (records, sdf_records, mapper_records, scene_records, anatomy_records, streams)
+_RECORDS = (
+    records,
+    sdf_records,
+    mapper_records,
+    mask_records,
+    prompt_records,
+    scene_records,
+    anatomy_records,
+    appearance_records,
+    fractal_records,
+    streams,
+)
 
 
 def kernel_names() -> list[str]:

@@ -8,7 +8,17 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from synthgen.cli import bank, bench, catalogue, export, pretrain, preview, recipes, store
+from synthgen.cli import (
+    bank,
+    bench,
+    catalogue,
+    export,
+    gallery,
+    pretrain,
+    preview,
+    recipes,
+    store,
+)
 from synthgen.cli.common import examples
 
 # RecipeError and StoreError are among these; anything else is a bug and shows its traceback.
@@ -113,5 +123,5 @@ def _main(
     """Synthetic labelled 3D volumes for pre-training segmentation networks."""
 
 
-for _commands in (recipes, preview, store, export, pretrain, bench, catalogue, bank):
+for _commands in (recipes, preview, gallery, store, export, pretrain, bench, catalogue, bank):
     _commands.register(app)

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from signal import Signals
 
-    from synthgen.recipe import Recipe
+    from synthgen.recipe import AnyRecipe
     from synthgen.store.progress import Bar
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -26,7 +26,7 @@ ScaleOption = Annotated[
 ]
 
 
-def sized_recipe(source: str, shape: tuple[int, int, int] | None, scale: bool) -> "Recipe":
+def sized_recipe(source: str, shape: tuple[int, int, int] | None, scale: bool) -> "AnyRecipe":
     """The recipe that a command was given, for the shape that it was given."""
     from synthgen.recipe import load_recipe
 
@@ -34,9 +34,9 @@ def sized_recipe(source: str, shape: tuple[int, int, int] | None, scale: bool) -
     return recipe.at_shape(shape, scale=scale) if shape else recipe
 
 
-def tell_remarks(recipe: "Recipe") -> None:
-    """Say on stderr what is wrong with files that a recipe names, though it can be used."""
-    for line in recipe.shapes.remarks():
+def tell_remarks(recipe: "AnyRecipe") -> None:
+    """Say on stderr what is wrong with a recipe, or with files that it names, yet can be used."""
+    for line in recipe.remarks():
         print(f"note: {line}", file=sys.stderr)
 
 

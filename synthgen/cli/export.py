@@ -33,7 +33,10 @@ NameOption = Annotated[
 ]
 TaskOption = Annotated[str | None, typer.Option(help="Whose labels. Default: all tasks'.")]
 LevelOption = Annotated[int, typer.Option(help="Of gzip, 0 .. 9; higher is slower, and smaller.")]
-ModalityOption = Annotated[str, typer.Option(help="What dataset.json calls the image's channel.")]
+ModalityOption = Annotated[
+    str,
+    typer.Option(help="What dataset.json calls the image's channels; several names by commas."),
+]
 
 
 @export.command(
@@ -78,7 +81,7 @@ def decathlon(
     from synthgen.export import decathlon as write
 
     chosen = partial(write, store, out, name=name, task=task)
-    _run(partial(chosen, modality=modality, level=level), as_json)
+    _run(partial(chosen, modality=_names(modality), level=level), as_json)
 
 
 @export.command(
@@ -111,7 +114,7 @@ def nnunet(
     from synthgen.export import nnunet as write
 
     chosen = partial(write, store, out, dataset_id=dataset_id, name=name, task=task)
-    _run(partial(chosen, modality=modality, level=level), as_json)
+    _run(partial(chosen, modality=_names(modality), level=level), as_json)
 
 
 @export.command(
@@ -132,6 +135,11 @@ def ome_zarr(
     from synthgen.export import ome_zarr as write
 
     _run(partial(write, store, out, name=name, task=task), as_json)
+
+
+def _names(modality: str) -> str | list[str]:
+    """One name, or those between commas."""
+    return modality.split(",") if "," in modality else modality
 
 
 def _run(write: "Callable[..., Exported]", as_json: bool) -> None:

@@ -80,9 +80,9 @@ def pretrain(
 ) -> None:
     """Pre-train a segmentation network; run it again to resume.
 
-    Presets: published is 96x96x96, batches of 8, learning rate 1e-4 and 25,000 steps of the
-    networks of PrimGeoSeg; tiny is what fits a CPU. The folder gets checkpoints, log.jsonl and
-    curves.png.
+    Presets: published is 96x96x96 (of planes 1x256x256), batches of 8, learning rate 1e-4 and
+    25,000 steps of the networks of PrimGeoSeg; tiny is what fits a CPU. The folder gets
+    checkpoints, log.jsonl and curves.png.
     """
     # OpenMP's threads would else spin while they wait, on cores that make volumes.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

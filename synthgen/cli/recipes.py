@@ -9,7 +9,7 @@ import typer
 from synthgen.cli.common import ScaleOption, ShapeOption, examples, sized_recipe, tell_remarks
 
 if TYPE_CHECKING:
-    from synthgen.recipe import Recipe
+    from synthgen.recipe import AnyRecipe
 
 recipes = typer.Typer(help="List, show and check recipes.", invoke_without_command=True)
 
@@ -84,9 +84,9 @@ def validate(file: Annotated[Path, typer.Argument(help="A recipe's YAML file.")]
     print(f"{file}: valid; {shape}, {_classes(recipe)} classes, digest {recipe.digest()}")
 
 
-def _classes(recipe: "Recipe") -> str:
+def _classes(recipe: "AnyRecipe") -> str:
     """How many each task tells apart, without the background."""
-    return " + ".join(str(len(task.class_names) - recipe.labels.per_voxel) for task in recipe.tasks)
+    return " + ".join(str(len(task.class_names) - recipe.per_voxel) for task in recipe.tasks)
 
 
 def register(app: typer.Typer) -> None:

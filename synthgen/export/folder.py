@@ -44,7 +44,8 @@ class Format(Protocol):
         """Make or replace ``path``, which no error leaves half-written; returns bytes.
 
         Args:
-            voxels: of each of ``arrays``, (z, y, x), several label maps with their axis first.
+            voxels: of each of ``arrays``, (z, y, x), several channels or label maps with their axis
+                first.
             writer: name for temporary files.
         """
 
@@ -183,12 +184,16 @@ class Export:
 
     def _write(self, index: int) -> int:
         size = 0
+        held: dict[str, npt.NDArray[Any]] = {}  # as several parts may be of one array
         for part in self.parts:
             path = self.folder / part.path(index)
             if not part.format.is_whole(path, index):
                 # An export that lacks a file is not complete, whatever it was before.
                 (self.folder / DOCUMENT).unlink(missing_ok=True)
-                voxels = [self.source.read(name, index) for name in part.format.arrays]
+                for name in part.format.arrays:
+                    if name not in held:
+                        held[name] = self.source.read(name, index)
+                voxels = [held[name] for name in part.format.arrays]
                 size += part.format.write(path, index, voxels, _WRITER)
         if self.note:
             self.note(index)

@@ -39,9 +39,10 @@ def nifti(
 ) -> Exported:
     """Export a store as NIfTI files: ``images``, ``labels``, and ``dataset.json`` that lists them.
 
-    Label maps of several tasks are one file of four axes, x, y, z and task, which MONAI's
-    ``LoadImaged`` with ``ensure_channel_first`` reads as (T, X, Y, Z). Of whole volumes the classes
-    are in ``labelsTr.json``, by case: a number, or of several tasks a list.
+    Images of several channels are one file of four axes, x, y, z and channel, as label maps of
+    several tasks are, which MONAI's ``LoadImaged`` with ``ensure_channel_first`` reads as
+    (C, X, Y, Z) and (T, X, Y, Z). Of whole volumes the classes are in ``labelsTr.json``, by case: a
+    number, or of several tasks a list. Prompts are left out, here and in the other formats.
 
     Args:
         store: its folder, or the YAML file of one whose volumes are made when they are read.
@@ -92,7 +93,8 @@ def ome_zarr(
     """Export a store as OME-Zarr 0.5 images with labels, and ``dataset.json`` that lists them.
 
     Sides beyond 256 voxels get further resolution levels, each of every second voxel. An image has
-    a label map of each task; labels of whole volumes are refused.
+    a label map of each task and an axis of channels, also of one; labels of whole volumes are
+    refused.
 
     Arguments and errors are those of ``nifti``, which alone needs nibabel.
     """
@@ -115,17 +117,19 @@ def decathlon(
     *,
     name: str | None = None,
     task: str | None = None,
-    modality: str = MODALITY,
+    modality: str | Sequence[str] = MODALITY,
     level: int = LEVEL,
     watcher: Watcher | None = None,
 ) -> Exported:
     """Export a store as a Medical Segmentation Decathlon task, as MONAI's loader reads it.
 
-    The store's validation volumes are the list "validation". Label maps of several tasks are files
-    of four axes, as ``nifti`` has them; labels of whole volumes are refused.
+    The store's validation volumes are the list "validation". Images of several channels and label
+    maps of several tasks are files of four axes, as ``nifti`` has them; labels of whole volumes are
+    refused.
 
     Args:
-        modality: what ``dataset.json`` says of the images.
+        modality: what ``dataset.json`` says of the images: a name for all channels, or one for
+            each.
 
     Other arguments and errors are those of ``nifti``.
     """
@@ -140,8 +144,8 @@ def decathlon(
     document = {
         "name": name,
         "description": _description(source),
-        "tensorImageSize": "3D",
-        "modality": {"0": modality},
+        "tensorImageSize": _image_size(source),
+        "modality": _by_channel(source, modality),
         **_labels(source),
         "numTraining": split,
         "numTest": 0,
@@ -150,7 +154,8 @@ def decathlon(
         "test": [],
     }
     settings = {
-        "format": "decathlon", "name": name, "task": task, "modality": modality, "level": level,
+        "format": "decathlon", "name": name, "task": task, "modality": _plain(modality),
+        "level": level,
     }  # fmt: skip
     parts = _nifti_parts(source, cases, level)
     export = Export(source, Path(out), parts, settings, {DOCUMENT: document})
@@ -164,20 +169,22 @@ def nnunet(
     dataset_id: int,
     name: str | None = None,
     task: str | None = None,
-    modality: str = MODALITY,
+    modality: str | Sequence[str] = MODALITY,
     level: int = LEVEL,
     watcher: Watcher | None = None,
 ) -> Exported:
     """Export a store as a raw data set of nnU-Net v2.
 
-    The store's split is fold 0, the only one of ``splits_final.json``, which nnU-Net's planner
-    copies to where training reads it; nnU-Net draws five folds where nothing is held out.
+    Each channel is a file. The store's split is fold 0, the only one of ``splits_final.json``,
+    which nnU-Net's planner copies to where training reads it; nnU-Net draws five folds where
+    nothing is held out.
 
     Args:
         out: nnU-Net's raw folder (``nnUNet_raw``), in which ``DatasetXXX_NAME`` is made.
         dataset_id: XXX, 1 .. 999.
         task: has to be given where the store has several, as nnU-Net takes one label map.
-        modality: the channel's name; nnU-Net normalises "CT" its own way, and others by z-score.
+        modality: a name for all channels, or one for each; nnU-Net normalises "CT" its own way, and
+            others by z-score.
 
     Other arguments and errors are those of ``nifti``.
     """
@@ -192,21 +199,29 @@ def nnunet(
     for other in Path(out).glob(f"Dataset{dataset_id:03d}_*"):
         if other.name != folder.name:
             raise ExportError(f"dataset id: nnU-Net wants one data set of each, {other} is there")
-    cases = Cases(
-        name, source.plan.count, image="imagesTr/{}_0000.nii.gz", label="labelsTr/{}.nii.gz"
-    )
+    images = {f"image_{c:04d}": f"imagesTr/{{}}_{c:04d}.nii.gz" for c in range(source.channels)}
+    cases = Cases(name, source.plan.count, **images, label="labelsTr/{}.nii.gz")
     document = {
         "name": name,
         "description": _description(source),
-        "channel_names": {"0": modality},
+        "channel_names": _by_channel(source, modality),
         "labels": {text: int(value) for value, text in _by_value(source.tasks[0]).items()},
         "numTraining": cases.count,
         "file_ending": nifti_file.ENDING,
     }
     settings = {
-        "format": "nnunet", "name": name, "task": task, "modality": modality, "level": level,
+        "format": "nnunet", "name": name, "task": task, "modality": _plain(modality),
+        "level": level,
     }  # fmt: skip
-    parts = _nifti_parts(source, cases, level)
+    several = source.channels > 1
+    parts = [
+        Part(
+            NiftiFile(source, "image", level, channel if several else None),
+            partial(cases.path, held),
+        )
+        for channel, held in enumerate(images)
+    ]
+    parts.append(Part(NiftiFile(source, "label", level), partial(cases.path, "label")))
     splits = {"splits_final.json": [_fold(source, cases)]} if source.plan.validation else {}
     return Export(source, folder, parts, settings, {**splits, DOCUMENT: document}).write(
         watcher or Watcher()
@@ -255,6 +270,32 @@ def _nifti_parts(source: Volumes, cases: Cases, level: int) -> Sequence[Part]:
     return [
         Part(NiftiFile(source, name, level), partial(cases.path, name)) for name in cases.paths(0)
     ]
+
+
+def _by_channel(source: Volumes, modality: str | Sequence[str]) -> dict[str, str]:
+    """Names of the channels, by their numbers as text.
+
+    Raises:
+        ExportError: there are others than channels.
+    """
+    channels = source.channels
+    names = [modality] * channels if isinstance(modality, str) else list(modality)
+    if len(names) != channels:
+        rule = f"one name, or one for each of {channels} channels"
+        raise ExportError(f"modality: needs {rule}, got {', '.join(names)}")
+    return {str(channel): name for channel, name in enumerate(names)}
+
+
+def _plain(modality: str | Sequence[str]) -> str | list[str]:
+    """As JSON gives it back."""
+    return modality if isinstance(modality, str) else list(modality)
+
+
+def _image_size(source: Volumes) -> str:
+    """Decathlon's word for the axes of an image; a plane is one whatever its channels are."""
+    if source.plan.shape[0] == 1:
+        return "2D"
+    return "4D" if source.channels > 1 else "3D"
 
 
 def _fold(source: Volumes, cases: Cases) -> dict[str, list[str]]:

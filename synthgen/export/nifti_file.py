@@ -27,11 +27,12 @@ _SCANNER = 1  # the code of an affine to a patient's own axes
 class NiftiFile:
     """How one array of a store becomes files: all differ in their voxels and description alone."""
 
-    def __init__(self, source: Volumes, array: str, level: int) -> None:
+    def __init__(self, source: Volumes, array: str, level: int, channel: int | None = None) -> None:
         """Make the header.
 
         Args:
             level: of gzip, 0 .. 9.
+            channel: of several, the only one of the file; None: all there are.
 
         Raises:
             ImportError: nibabel is not installed.
@@ -44,19 +45,22 @@ class NiftiFile:
         self._level, self._compressor = level, _compressor(level)
         self._dtype = source.dtypes[array].newbyteorder("<")
         self._description = f"synthgen {plan.recipe_digest[:16]} seed {plan.seed}"
-        shape = source.shapes[array]
+        shape = source.shapes[array][0 if channel is None else 1 :]
+        self._part = ... if channel is None else channel
         self._size = _HEADER + prod(shape) * self._dtype.itemsize
         self._header = _header(self._dtype, shape, np.array(source.attributes["affine"]))
 
     def write(self, path: Path, index: int, voxels: Sequence[npt.NDArray[Any]], writer: str) -> int:
         """Write the file of volume ``index``, the same bytes each time; returns how many.
 
-        Voxels (t, z, y, x) in C order are NIfTI's x, y, z, t in Fortran's: nothing moves.
+        Voxels (t, z, y, x) in C order, of channels or tasks t, are NIfTI's x, y, z, t in Fortran's:
+        nothing moves.
         """
         stream = self._compressor.compressobj(self._level, wbits=_GZIP)
         header = stream.compress(self._start(index))
         # A view of the array: bytes of it would be one more copy of each volume.
-        body = stream.compress(np.ascontiguousarray(voxels[0], self._dtype).data)
+        part = voxels[0][self._part]
+        body = stream.compress(np.ascontiguousarray(part, self._dtype).data)
         content = b"".join((header, body, stream.flush()))
         replace_file(path, content, writer)
         return len(content)
@@ -93,7 +97,8 @@ def _header(dtype: np.dtype[Any], shape: Sequence[int], affine: npt.NDArray[Any]
     """The header of volumes.
 
     Args:
-        shape: (D, H, W), or (T, D, H, W), of which T is NIfTI's fourth axis.
+        shape: (D, H, W), or (C, D, H, W) or (T, D, H, W), of which the first is NIfTI's fourth
+            axis.
         affine: from voxel indices (x, y, z, 1) to mm, RAS.
     """
     try:

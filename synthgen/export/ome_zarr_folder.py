@@ -45,9 +45,11 @@ class OmeZarrFolder:
             group = zarr.create_group(folder)
             names = list(self._classes)
             labels = group.create_group("labels", attributes=_ome(labels=names))
-            for label_name, part in zip(names, label.reshape(-1, *image.shape), strict=True):
+            sides = image.shape[-3:]
+            for label_name, part in zip(names, label.reshape(-1, *sides), strict=True):
                 self._write_label(labels, label_name, part)
-            described = {"multiscales": self._levels(group, image[None], name)}
+            channels = image.reshape(-1, *sides)
+            described = {"multiscales": self._levels(group, channels, name)}
             origin = self._origin | {"volume": index, "bytes": _size(folder)}
             group.attrs.update(_ome(**described) | {"synthgen": origin})
             return _size(folder)
@@ -102,17 +104,18 @@ def _ome(**values: Any) -> dict[str, Any]:
 def _halved(voxels: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
     """``voxels`` and, by every second one, smaller arrays: first voxels stay where they are."""
     yield voxels
-    while max(voxels.shape) > _SIDE_HIGH:
+    while max(voxels.shape[-3:]) > _SIDE_HIGH:
         voxels = voxels[..., ::2, ::2, ::2]
         yield voxels
 
 
 def _write_array(group: zarr.Group, name: str, voxels: npt.NDArray[Any]) -> None:
+    sides = voxels.shape[-3:]
     array = group.create_array(
         name,
         shape=voxels.shape,
         dtype=voxels.dtype,
-        chunks=tuple(min(side, _CHUNK_SIDE) for side in voxels.shape),
+        chunks=(*([1] * (voxels.ndim - 3)), *(min(side, _CHUNK_SIDE) for side in sides)),
         compressors=zarr_codecs(CODECS["zstd"]["image"], voxels.itemsize),
         dimension_names="czyx"[-voxels.ndim :],
         # An absent file means a loss, never zeros.

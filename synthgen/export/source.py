@@ -31,8 +31,8 @@ class Volumes:
 
     Attributes:
         path: its folder, or the YAML file that describes it.
-        dtypes, shapes: of one volume, by array: (D, H, W), of several label maps (T, D, H, W), of
-            labels of whole volumes () or (T,).
+        dtypes, shapes: of one volume, by array: (D, H, W), of several channels or label maps
+            (C, D, H, W) or (T, D, H, W), of labels of whole volumes () or (T,).
         tasks: those that are exported.
         entries: what was committed of each shard; empty if volumes are made when they are read.
     """
@@ -52,8 +52,8 @@ class Volumes:
 
         Raises:
             StoreError: there is none.
-            ExportError: it is incomplete, its metadata are damaged, it has several images a
-                volume, or other labels than its tasks.
+            ExportError: it is incomplete, its metadata are damaged, or it has other labels than its
+                tasks.
         """
         path = Path(path)
         described = path.suffix in (".yaml", ".yml") and not path.is_dir()
@@ -102,15 +102,19 @@ class Volumes:
         read: Read,
     ) -> Self:
         channels = arrays["image"].shape[1]
-        if channels != 1:
-            raise ExportError(f"image: exports hold one a volume, got {channels}")
+        image = (channels, *plan.shape) if channels > 1 else plan.shape
         dtypes = {name: array.dtype for name, array in arrays.items()}
-        shapes = {"image": plan.shape, "label": arrays["label"].shape[1:]}
+        shapes = {"image": image, "label": arrays["label"].shape[1:]}
         tasks = tasks_of(attributes)
         held = shapes["label"][0] if len(shapes["label"]) in (1, 4) else 1
         if held != len(tasks):
             raise ExportError(f"label: needs one for each of {len(tasks)} tasks, got {held}")
         return cls(path, plan, attributes, dtypes, shapes, tasks, entries, read)
+
+    @property
+    def channels(self) -> int:
+        """Of the images."""
+        return self.shapes["image"][0] if len(self.shapes["image"]) > 3 else 1
 
     @property
     def whole_volumes(self) -> bool:

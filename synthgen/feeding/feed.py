@@ -13,7 +13,7 @@ from synthgen.cores import available_cores
 from synthgen.engine import Batch, Generator
 from synthgen.feeding.ahead import in_thread, on_side_stream
 from synthgen.feeding.buffers import Buffers
-from synthgen.recipe import Recipe
+from synthgen.recipe import AnyRecipe
 from synthgen.samples import Samples, Share, steps
 from synthgen.tensors import (
     Axes,
@@ -21,6 +21,7 @@ from synthgen.tensors import (
     check_options,
     normalized,
     ordered,
+    ordered_prompts,
     require_torch,
     targets,
 )
@@ -47,7 +48,10 @@ class Feed:
     Iterating yields dicts of torch tensors on ``device``, which stay valid for as long as they are
     kept: ``image`` (B, C, D, H, W), ``label`` (B, T, D, H, W), 0 = background, uint8 or (above 255
     classes) int32, T label maps, one a task; ``index`` (B,) int64 volume indices, on the host.
-    Labels of whole volumes are (B, T) int64, classes from 0 on.
+    Labels of whole volumes are (B, T) int64, classes from 0 on. Where the recipe has prompts,
+    ``prompts`` is (B, K, PromptRow.SIZE) int32, of the label values 1 .. K: columns are those of
+    ``synthgen.kernels.prompt_records.PromptRow``, voxels come in the order ``axes``, and -1 says
+    that there is none.
 
     On CUDA, kernels write into torch's memory on a side stream, one chunk of batches ahead (one
     device a process); on the CPU a thread makes them. Without ``indices`` there is no end; with
@@ -65,7 +69,8 @@ class Feed:
         shuffle: takes the set in another order at each pass.
         drop_last: leaves out what makes no full step at the end of a pass.
         normalize: intensities as float32: ``unit`` divides by the recipe's largest, ``zscore``
-            makes each volume's mean 0 and standard deviation 1; None gives the recipe's type.
+            makes mean 0 and standard deviation 1 of each channel of each volume; None gives the
+            recipe's type.
         axes: ``zyx``, or ``xyz`` as MONAI and NIfTI tools have them.
 
     Raises:
@@ -77,7 +82,7 @@ class Feed:
 
     def __init__(
         self,
-        recipe: Recipe | str,
+        recipe: AnyRecipe | str,
         *,
         batch_size: int,
         seed: int = 0,
@@ -163,10 +168,11 @@ class Feed:
     def _made(self, chunk: list[tuple[int, int]]) -> list[_Made]:
         volumes = [self.samples.volumes(*self.share.of_step(*step)) for step in chunk]
         batch, sizes = self._generated(np.concatenate(volumes)), [len(index) for index in volumes]
-        parts = zip(batch.image.split(sizes), batch.label.split(sizes), volumes, chunk, strict=True)
+        names = ["image", "label", *(["prompts"] if batch.prompts is not None else [])]
+        parts = zip(*(getattr(batch, name).split(sizes) for name in names), strict=True)
         return [
-            _Made(self._finished(images, labels, index), stop)
-            for images, labels, index, (_, stop) in parts
+            _Made(self._finished(dict(zip(names, part, strict=True)), index), stop)
+            for part, index, (_, stop) in zip(parts, volumes, chunk, strict=True)
         ]
 
     def _generated(self, index: npt.NDArray[np.uint64]) -> Batch:
@@ -200,16 +206,18 @@ class Feed:
 
         return torch.empty(shape, dtype=getattr(torch, dtype), device=self.device)
 
-    def _finished(
-        self, image: "torch.Tensor", label: "torch.Tensor", index: npt.NDArray[np.uint64]
-    ) -> Tensors:
+    def _finished(self, made: Tensors, index: npt.NDArray[np.uint64]) -> Tensors:
+        """A batch as it is asked for, of tensors as the recipe makes them."""
         import torch
 
-        return {
-            "image": ordered(self._normalized(image), self._axes),
-            "label": targets(label, self._axes),
+        batch = {
+            "image": ordered(self._normalized(made["image"]), self._axes),
+            "label": targets(made["label"], self._axes),
             "index": torch.from_numpy(index.astype(np.int64)),
         }
+        if "prompts" in made:
+            batch["prompts"] = ordered_prompts(made["prompts"], self._axes)
+        return batch
 
 
 def _require_index(value: int, name: str) -> None:
@@ -218,7 +226,7 @@ def _require_index(value: int, name: str) -> None:
 
 
 def _device_tensors(made: _Made) -> "Iterator[torch.Tensor]":
-    return (made.batch[name] for name in ("image", "label"))
+    return (tensor for name, tensor in made.batch.items() if name != "index")
 
 
 def _device(device: "str | torch.device") -> "torch.device":

@@ -42,10 +42,15 @@ class LabelSettings(Settings):
         """Label maps, or one value a task for the whole volume."""
         return True
 
-    def tables(self) -> LabelTables:
-        """What the kernels read."""
+    def tables(self, values: int) -> LabelTables:
+        """What the kernels read.
+
+        Args:
+            values: label values of the first task.
+        """
         columns = [_COLUMNS[name] for name in self.task_names]
-        return LabelTables(tasks=np.array(columns, np.int64), per_voxel=self.per_voxel)
+        tasks = np.array(columns, np.int64)
+        return LabelTables(tasks=tasks, per_voxel=self.per_voxel, values=values)
 
 
 class _Tasks(LabelSettings):

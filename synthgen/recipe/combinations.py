@@ -1,93 +1,95 @@
 """Which kinds of stages fit together, and why others do not."""
 
-from synthgen.appearance.contour import Contour
+from typing import NamedTuple
+
+from synthgen.appearance.chain import Chain
 from synthgen.appearance.mapper import MappedDistance
-from synthgen.appearance.shell import Shell
 from synthgen.kernels.sdf_records import SDF_CORNERS_MAX
-from synthgen.labels.by_priority import ByPriority
-from synthgen.labels.by_volume import ByVolume
-from synthgen.labels.tasks import MultiTask, WholeVolume
-from synthgen.placement.free import Free
-from synthgen.placement.gibbs import Gibbs
-from synthgen.placement.overlap import Overlap
+from synthgen.labels.tasks import LabelSettings
 from synthgen.settings import Settings
-from synthgen.shapes.bank import BankShapes
 from synthgen.shapes.polygon_stack import PolygonStack
 from synthgen.shapes.sdf import SdfShapes
 
-Shapes = PolygonStack | SdfShapes | BankShapes
-Placement = Overlap | Free | Gibbs
-Appearance = Contour | MappedDistance | Shell
-Labels = ByVolume | ByPriority | MultiTask | WholeVolume
+
+class Fits(NamedTuple):
+    """Kinds of the other stages that a kind of shapes goes with; the first is its usual one."""
+
+    placement: tuple[str, ...]
+    appearance: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+_TOLD = ("by_volume", "multi_task", "whole_volume")
+FITS = {
+    "polygon_stack": Fits(("overlap",), ("contour", "mapper", "chain"), _TOLD),
+    "sdf": Fits(("free", "overlap"), ("mapper", "chain"), _TOLD),
+    "bank": Fits(("gibbs",), ("shell", "chain"), ("by_priority",)),
+    "label_map": Fits(("as_is",), ("chain",), ("by_priority",)),
+    "masks": Fits(("neighbours",), ("chain",), ("by_order",)),
+    "fractal": Fits(("free",), ("chain",), ("by_volume",)),
+}
+# Why a kind of a stage goes with few kinds of shapes.
+_REASONS = {
+    "free": "polygon stacks are placed by overlap (with ratio 1.0 wherever they fall)",
+    "gibbs": "it goes by relations, which only a bank's structures have",
+    "as_is": "it leaves the structures of a label map where they are",
+    "neighbours": "it sets masks beside one another as they are drawn",
+    "contour": "a contour follows the sections of polygon stacks; a chain's outline, any boundary",
+    "shell": "it goes by distances in a bank's grids",
+    "by_priority": "it goes by relations, which only a bank's structures have",
+    "by_order": "it goes by the order of masks",
+}
 
 
 def check_combination(
-    shapes: Shapes, placement: Placement, appearance: Appearance, labels: Labels
+    shapes: Settings, placement: Settings, appearance: Settings, labels: LabelSettings
 ) -> None:
     """Raise ValueError, naming a field and the reason, unless the stages fit together."""
-    _check_bank(shapes, placement, appearance, labels)
-    if isinstance(shapes, BankShapes):
-        return
-    if isinstance(shapes, PolygonStack) and isinstance(placement, Free):
-        raise ValueError(
-            "placement.kind: polygon stacks are placed by overlap (with ratio 1.0 wherever they "
-            "fall), got free"
-        )
-    if isinstance(appearance, Contour):
-        _check_contour(shapes, labels)
-    elif isinstance(shapes, PolygonStack):
-        _check_mapped_stacks(shapes, labels)
-    if (
-        isinstance(appearance, MappedDistance)
-        and appearance.distance == "exact"
-        and shapes.why_a_bound is not None
-    ):
-        raise ValueError(
-            "appearance.distance: must be any, as some distances of these shapes are bounds only: "
-            f"{shapes.why_a_bound}, got exact"
-        )
-    if isinstance(labels, WholeVolume) and shapes.objects != 1:
-        raise ValueError(
-            f"labels.kind: whole_volume tells of a volume's one object, got {shapes.objects}"
-        )
-
-
-def _check_bank(
-    shapes: Shapes, placement: Placement, appearance: Appearance, labels: Labels
-) -> None:
-    """Stages that a shape bank needs, and that need a shape bank."""
+    fits = FITS[kind_of(shapes)]
     stages = {"placement": placement, "appearance": appearance, "labels": labels}
-    of_bank: dict[str, type[Settings]] = {
-        "placement": Gibbs, "appearance": Shell, "labels": ByPriority,
-    }  # fmt: skip
-    reasons = {
-        "placement": "relations, which only a bank's structures have",
-        "appearance": "distances in a bank's grids",
-        "labels": "relations, which only a bank's structures have",
-    }
     for name, stage in stages.items():
-        fits = isinstance(stage, of_bank[name])
-        kind = of_bank[name].model_fields["kind"].default
-        if isinstance(shapes, BankShapes) and not fits:
-            raise ValueError(f"{name}.kind: must be {kind} for shapes of a bank, got {stage.kind}")
-        if fits and not isinstance(shapes, BankShapes):
-            raise ValueError(
-                f"{name}.kind: {kind} goes by {reasons[name]}; with {shapes.kind} shapes use "
-                "another kind"
-            )
+        _check_kind(f"{name}.kind", kind_of(stage), getattr(fits, name), kind_of(shapes))
+    drawn = appearance
+    if isinstance(appearance, Chain):
+        _check_chain(appearance, fits, shapes, labels)
+        drawn = appearance.base or appearance
+    if kind_of(drawn) == "contour" and kind_of(labels) != "by_volume":
+        raise ValueError(f"labels.kind: contours are labelled by_volume, got {kind_of(labels)}")
+    if isinstance(shapes, PolygonStack) and isinstance(drawn, MappedDistance):
+        _check_mapped_stacks(shapes, labels)
+    if isinstance(drawn, MappedDistance):
+        _check_exact(drawn, shapes)
+    if kind_of(labels) == "whole_volume":
+        _check_whole(shapes)
 
 
-def _check_contour(shapes: PolygonStack | SdfShapes, labels: Labels) -> None:
-    if isinstance(shapes, SdfShapes):
+def kind_of(stage: Settings) -> str:
+    """The value of a stage's field ``kind``."""
+    return str(getattr(stage, "kind"))  # noqa: B009, of the stages' common base
+
+
+def _check_kind(field: str, kind: str, allowed: tuple[str, ...], shapes: str) -> None:
+    if kind in allowed:
+        return
+    reason = f" ({_REASONS[kind]})" if kind in _REASONS else ""
+    raise ValueError(
+        f"{field}: must be {' or '.join(allowed)} with {shapes} shapes, got {kind}{reason}"
+    )
+
+
+def _check_chain(chain: Chain, fits: Fits, shapes: Settings, labels: LabelSettings) -> None:
+    if chain.base is not None:
+        bases = tuple(kind for kind in fits.appearance if kind != "chain")
+        allowed = (*bases, "intensity")
+        _check_kind("appearance.steps.0.kind", kind_of(chain.base), allowed, kind_of(shapes))
+    if not labels.per_voxel or len(labels.task_names) > 1:
         raise ValueError(
-            "appearance.kind: a contour follows the sections of polygon stacks, and signed "
-            "distance functions have none; use mapper, got contour"
+            f"labels.kind: a chain goes by one label map, got {kind_of(labels)} of "
+            f"{len(labels.task_names)} tasks"
         )
-    if not isinstance(labels, ByVolume):
-        raise ValueError(f"labels.kind: contours are labelled by_volume, got {labels.kind}")
 
 
-def _check_mapped_stacks(shapes: PolygonStack, labels: Labels) -> None:
+def _check_mapped_stacks(shapes: PolygonStack, labels: LabelSettings) -> None:
     if shapes.vertices_high > SDF_CORNERS_MAX:
         raise ValueError(
             f"appearance.kind: mappers draw sections of at most {SDF_CORNERS_MAX} vertices, "
@@ -95,3 +97,18 @@ def _check_mapped_stacks(shapes: PolygonStack, labels: Labels) -> None:
         )
     if "displacement" in labels.task_names:
         raise ValueError("labels.tasks: polygon stacks have no displacement to tell")
+
+
+def _check_exact(mapper: MappedDistance, shapes: Settings) -> None:
+    reason = shapes.why_a_bound if isinstance(shapes, PolygonStack | SdfShapes) else None
+    if mapper.distance == "exact" and reason is not None:
+        raise ValueError(
+            "appearance.distance: must be any, as some distances of these shapes are bounds only: "
+            f"{reason}, got exact"
+        )
+
+
+def _check_whole(shapes: Settings) -> None:
+    objects = shapes.objects if isinstance(shapes, PolygonStack | SdfShapes) else 0
+    if objects != 1:
+        raise ValueError(f"labels.kind: whole_volume tells of a volume's one object, got {objects}")

@@ -5,26 +5,20 @@ References:
     the view, the anchors' covariances) is our own choice.
 """
 
-import functools
 import math
 from fractions import Fraction
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from synthgen.backend.plan import BankTables
-from synthgen.bank import BUILTIN, Bank, level, open_bank
+from synthgen.bank import Bank, level
 from synthgen.bank.relations import Kind, PairTable, painting_order, pair_table, placement_order
-from synthgen.kernels.anatomy_records import (
-    STRUCTURES_MAX,
-    AnatomySampling,
-    BankShape,
-    BankStructure,
-)
-from synthgen.settings import FloatRange, Settings, Shape, distinct
+from synthgen.kernels.anatomy_records import AnatomySampling, BankShape, BankStructure
+from synthgen.settings import FloatRange, Shape
+from synthgen.shapes.of_bank import OfBank
 
 LEVELS = 3  # of resolution: once, twice and four times the bank's spacing
 ZOOM_LOW, ZOOM_HIGH = 0.05, 20.0
@@ -35,15 +29,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Deviation = Annotated[float, Field(ge=0, le=0.5)]
 
 
-class BankShapes(Settings):
+class BankShapes(OfBank):
     """Settings of the shapes; each structure is there once at most.
 
     Attributes:
-        bank: path of a shape bank, or ``builtin``: a stylised torso made by formula. No part of a
-            recipe's digest.
-        structures: names; by default all of the bank's.
-        digest: of the bank; filled in when a recipe is loaded, as ``structures`` is, and checked
-            before volumes are made.
         zoom: a volume's voxels are this times the recipe's spacing, uniform.
         wander: standard deviation of a volume's middle about a structure's anchor, in parts of the
             body.
@@ -60,9 +49,6 @@ class BankShapes(Settings):
     """
 
     kind: Literal["bank"] = "bank"
-    bank: str = BUILTIN
-    structures: Annotated[tuple[str, ...], AfterValidator(distinct)] = ()
-    digest: str | None = None
     zoom: FloatRange = (0.8, 1.25)
     wander: Share = 0.08
     keep: Share = 0.9
@@ -82,12 +68,7 @@ class BankShapes(Settings):
             value = getattr(self, name)
             if not low <= value[0] <= value[1] <= high:
                 raise ValueError(f"{name}: must lie in {low:g}..{high:g}, got {list(value)}")
-        if len(self.structures) > STRUCTURES_MAX:
-            raise ValueError(
-                f"structures: needs {STRUCTURES_MAX} or fewer entries, got {len(self.structures)}"
-            )
-        if self.digest is not None and not self.structures:
-            raise ValueError("structures: needs 1 or more entries beside a digest, got []")
+        self.check_structures()
         return self
 
     def scaled(self, factor: Fraction) -> Self:
@@ -95,49 +76,20 @@ class BankShapes(Settings):
         low, high = (value * factor.denominator / factor.numerator for value in self.zoom)
         return self.model_copy(update={"zoom": (low, high)})
 
-    def resolved(self) -> Self:
-        if self.digest is not None:
-            return self
-        found = self._opened()
-        names = self.structures or found.names
-        unknown = [name for name in names if name not in found.names]
-        if unknown:
-            raise ValueError(
-                f"structures: must be of the bank ({', '.join(found.names)}), got {unknown[0]!r}; "
-                "leave them out to take all"
-            )
-        path = self.bank if self.bank == BUILTIN else str(Path(self.bank).resolve())
-        changes = {"bank": path, "digest": found.digest, "structures": tuple(sorted(names))}
-        return self.model_validate(self.model_dump() | changes)
-
-    @property
-    def pinned(self) -> bool:
-        return self.digest is not None
-
-    def remarks(self) -> list[str]:
-        self._found()
-        told = "the built-in bank is made by formula: a demonstration, not anatomy"
-        return [told] if self.bank == BUILTIN else []
-
     @property
     def objects(self) -> int:
         return len(self.structures)
-
-    @property
-    def class_names(self) -> list[str]:
-        """Names of the classes 1, 2, ..., in the order of their ids."""
-        return sorted(self.structures)
 
     def check_fits(self, shape: Shape) -> None:
         """A volume shows what of the body falls into it, so any will do."""
 
     def pair_table(self) -> PairTable:
         """What binds each structure to each other one; raises ValueError, see ``tables``."""
-        return pair_table(self._found().relations, self.class_names)
+        return pair_table(self.found().relations, self.class_names)
 
     def placement_order(self) -> NDArray[np.int32]:
         """(C,) structures, in the order in which they are placed."""
-        found = self._found()
+        found = self.found()
         return np.array(
             placement_order(found.relations, self.class_names, self._median_volumes(found)),
             np.int32,
@@ -149,7 +101,7 @@ class BankShapes(Settings):
         Raises:
             ValueError: the bank is not that of the digest.
         """
-        found = self._found()
+        found = self.found()
         chosen = [found.names.index(name) for name in self.class_names]
         levels = [level(found, k) for k in range(LEVELS)]
         firsts = np.cumsum([0, *(len(distances) for distances, _ in levels)])
@@ -172,22 +124,6 @@ class BankShapes(Settings):
             sides=self._sides(found, chosen),
             ranks=np.argsort(painting).astype(np.int32),
         )
-
-    def _opened(self) -> Bank:
-        try:
-            return _opened(self.bank)
-        except ValueError as error:
-            raise ValueError(f"bank: {error}") from None
-
-    def _found(self) -> Bank:
-        """The bank; raises ValueError if it is not that of the digest."""
-        found = self._opened()
-        if found.digest != self.digest:
-            raise ValueError(
-                f"shapes.digest: must be that of the bank {self.bank!r}, {found.digest}, "
-                f"got {self.digest}; leave digest and structures out to take the bank as it is"
-            )
-        return found
 
     def _median_volumes(self, found: Bank) -> list[float]:
         """Of each structure over the subjects that have it, mm^3."""
@@ -274,18 +210,3 @@ def _widest(found: Bank, chosen: list[int]) -> tuple[NDArray[np.float64], NDArra
     """(C, 3) first and last corners about the centroids, mm, of the widest of all subjects."""
     boxes = found.boxes[:, chosen].astype(np.float64)
     return boxes[..., :3].min(0), boxes[..., 3:].max(0)
-
-
-@functools.lru_cache(maxsize=4)
-def _cached(path: str, changed: int) -> Bank:
-    return open_bank(path)
-
-
-def _opened(path: str) -> Bank:
-    """A bank, opened once while its folder stays as it is."""
-    stamp = 0 if path == BUILTIN or not Path(path).exists() else _stamp(Path(path))
-    return _cached(path, stamp)
-
-
-def _stamp(path: Path) -> int:
-    return max(entry.stat().st_mtime_ns for entry in (path, *path.glob("*")))

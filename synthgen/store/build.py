@@ -6,14 +6,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from synthgen.recipe import Recipe, load_recipe
+from synthgen.recipe import AnyRecipe, load_recipe
 from synthgen.store.check import check_shards
 from synthgen.store.codecs import DEFAULT_CODEC
 from synthgen.store.commit import TEMP_PATTERN
 from synthgen.store.errors import disk_errors_explained
 from synthgen.store.layout import Store, create, existing
 from synthgen.store.lock import part_name, writing
-from synthgen.store.metadata import ARRAYS, metadata
+from synthgen.store.metadata import metadata
 from synthgen.store.plan import VALIDATION, StorePlan, held_out
 from synthgen.store.watcher import Watcher
 from synthgen.store.writer import ShardWriter, Source, Timings
@@ -54,7 +54,7 @@ class Built:
 
 
 def build(
-    recipe: Recipe | str | Path,
+    recipe: AnyRecipe | str | Path,
     out: str | Path,
     *,
     count: int,
@@ -137,7 +137,7 @@ def clean(path: str | Path) -> list[Path]:
         StoreError: there is no store, a process is writing it, or the disk is read-only.
     """
     store = Store.open(path)
-    folders = (store.path, store.records, *(store.path / name for name in ARRAYS))
+    folders = (store.path, store.records, *(store.path / name for name in store.arrays))
     meaning = "no volume was touched"
     with disk_errors_explained(store.path, meaning), writing(store.records, "clean"):
         found = [path for folder in folders for path in folder.glob(TEMP_PATTERN)]
@@ -146,7 +146,7 @@ def clean(path: str | Path) -> list[Path]:
     return found
 
 
-def _engine(recipe: Recipe, seed: int, device: "Device") -> Source:
+def _engine(recipe: AnyRecipe, seed: int, device: "Device") -> Source:
     from synthgen.engine import Generator
 
     return Generator(recipe, seed=seed, device=device)

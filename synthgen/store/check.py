@@ -13,7 +13,6 @@ from synthgen.cores import available_cores
 from synthgen.store.errors import StoreError
 from synthgen.store.layout import Store
 from synthgen.store.manifest import Entry, ShardFile
-from synthgen.store.metadata import ARRAYS
 from synthgen.store.shard import content_digest
 from synthgen.store.watcher import Stopped, Watcher
 
@@ -151,7 +150,7 @@ def _open_arrays(store: Store) -> dict[str, Any]:
     import zarr
 
     group = zarr.open_group(store.path, mode="r")
-    return {name: group[name] for name in ARRAYS}
+    return {name: group[name] for name in store.arrays}
 
 
 def _examine(

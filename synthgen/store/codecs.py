@@ -33,6 +33,12 @@ DEFAULT_CODEC = next(iter(CODECS))
 _SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 
 
+def codec_of(codec: str, array: str) -> Codec:
+    """Of one array, by the name of the choice; rows of prompts pack as labels do."""
+    choice = CODECS[codec]
+    return choice.get(array, choice["label"])
+
+
 def zarr_codecs(codec: Codec, item_size: int) -> list[dict[str, Any]]:
     """Metadata of the codecs of a chunk after its bytes: compression, then CRC-32C.
 

@@ -6,20 +6,21 @@ so that no single damaged file, not even of the record, loses anything.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from synthgen.store.errors import StoreError
-from synthgen.store.metadata import ARRAYS
+from synthgen.store.metadata import ALL_ARRAYS, ARRAYS
 
 # Records, manifests and locks live inside the image array's folder: zarr warns of every entry that
 # it does not know in a group's folder, but never lists an array's.
 RECORDS = "image/.synthgen"
 COPIES, DIGESTS = f"{RECORDS}/metadata.json", f"{RECORDS}/metadata.sha256"
 # The group's file is the last one: with it, a store is there for zarr.
-DOCUMENTS = (*(f"{array}/zarr.json" for array in ARRAYS), "zarr.json")
+_GROUP = "zarr.json"
+DOCUMENTS = (*(f"{array}/zarr.json" for array in ARRAYS), _GROUP)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Documents:
         """
         copies, digests = _copies(path / COPIES), _digests(path / DIGESTS)
         zarr = {}
-        for name in DOCUMENTS:
+        # Of prompts, the record says whether there are any: of its two files, one is whole.
+        for name in _in_order({*DOCUMENTS, *copies, *digests}):
             known = _settled(_content(path / name), copies.get(name), digests.get(name))
             if known is None:
                 raise StoreError(
@@ -65,10 +67,23 @@ def recorded(documents: Mapping[str, bytes]) -> dict[str, bytes]:
     Args:
         documents: zarr's metadata files, by path.
     """
-    copies = {name: documents[name].decode() for name in DOCUMENTS}
-    digests = "".join(f"{_digest(documents[name])}  {name}\n" for name in DOCUMENTS)
+    names = _in_order(documents)
+    copies = {name: documents[name].decode() for name in names}
+    digests = "".join(f"{_digest(documents[name])}  {name}\n" for name in names)
     record = {COPIES: json.dumps(copies).encode(), DIGESTS: digests.encode()}
-    return record | {name: documents[name] for name in DOCUMENTS}
+    return record | {name: documents[name] for name in names}
+
+
+def arrays_of(documents: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Names of the arrays that zarr's metadata files, by path, are of."""
+    return tuple(name for name in ALL_ARRAYS if f"{name}/zarr.json" in documents)
+
+
+def _in_order(names: Collection[str]) -> list[str]:
+    """Those of ``names`` that are zarr's metadata files, the group's last."""
+    return [
+        name for name in (*(f"{array}/zarr.json" for array in ALL_ARRAYS), _GROUP) if name in names
+    ]
 
 
 def _settled(found: bytes | None, copy: bytes | None, digest: str | None) -> bytes | None:

@@ -19,7 +19,8 @@ from zarr.buffer import cpu
 from zarr.core.buffer import Buffer, BufferPrototype
 
 from synthgen.engine import Generator
-from synthgen.store.metadata import ARRAYS, metadata
+from synthgen.store.documents import arrays_of
+from synthgen.store.metadata import metadata
 from synthgen.store.plan import StorePlan
 from synthgen.store.recent import Recent
 
@@ -63,8 +64,9 @@ class GeneratedStore(Store):
         self._documents = {
             name: _without_shards(content) for name, content in metadata(self.plan, like).items()
         }
-        self._sizes = {"image": int(like.image.nbytes), "label": int(like.label.nbytes)}
-        self._shapes = {name: _shape(self._documents[f"{name}/zarr.json"]) for name in ARRAYS}
+        self._arrays = arrays_of(self._documents)
+        self._sizes = {name: int(getattr(like, name).nbytes) for name in self._arrays}
+        self._shapes = {name: _shape(self._documents[f"{name}/zarr.json"]) for name in self._arrays}
         self._recent = self._new_recent()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -78,7 +80,7 @@ class GeneratedStore(Store):
         return f"GeneratedStore({plan.recipe['name']!r}, seed={plan.seed}, count={plan.count})"
 
     def volume(self, name: str, index: int) -> Voxels:
-        """Voxels (..., D, H, W) of one array, or its label as a whole, (T,) or (); read-only.
+        """Voxels (..., D, H, W), its label as a whole, (T,) or (), or its prompts; read-only.
 
         Made now or remembered.
 
@@ -143,15 +145,15 @@ class GeneratedStore(Store):
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         folder = prefix.strip("/")
         if not folder:  # without a walk through all chunks
-            for name in (_GROUP, *ARRAYS):
+            for name in (_GROUP, *self._arrays):
                 yield name
-        elif folder in ARRAYS:
+        elif folder in self._arrays:
             for key in self._array_keys(folder):
                 yield key.removeprefix(f"{folder}/")
 
     def _keys(self) -> Iterator[str]:
         yield _GROUP
-        for name in ARRAYS:
+        for name in self._arrays:
             yield from self._array_keys(name)
 
     def _array_keys(self, name: str) -> Iterator[str]:
@@ -165,7 +167,7 @@ class GeneratedStore(Store):
         """Array and volume of a chunk's key."""
         name, _, place = key.partition("/c.")
         digits = place.partition(".")[0]
-        if name not in ARRAYS or not digits.isdecimal():
+        if name not in self._arrays or not digits.isdecimal():
             return None
         index = int(digits)
         # The whole key is compared: volume 7 is neither "07" nor at another place of the grid.
@@ -178,8 +180,7 @@ class GeneratedStore(Store):
 
     def _make(self, index: int) -> dict[str, Voxels]:
         batch = self.generator.numpy(self.generator.batch([index]))
-        volume = {"image": batch.image, "label": batch.label}
-        return {name: _shared(array, self._shapes[name]) for name, array in volume.items()}
+        return {name: _shared(getattr(batch, name), self._shapes[name]) for name in self._arrays}
 
 
 def _shared(array: Voxels, shape: tuple[int, ...]) -> Voxels:

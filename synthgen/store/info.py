@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgen.store.layout import Store
+from synthgen.store.metadata import PROMPTS
 from synthgen.store.tasks import tasks_of
 
 
@@ -17,6 +18,7 @@ def info(path: str | Path) -> dict[str, Any]:
     plan, attributes = store.plan, store.attributes
     entries = [known[-1] for known in store.entries().values()]
     committed = sum(entry.stop - entry.first for entry in entries)
+    channels = store.shapes["image"][0]
     tasks = {task.name: len(task.class_names) for task in tasks_of(attributes)}
     return {
         "path": str(store.path),
@@ -27,6 +29,8 @@ def info(path: str | Path) -> dict[str, Any]:
         "spacing": attributes["spacing"],
         "classes": len(attributes["class_names"]),
         **({"tasks": tasks} if "tasks" in attributes else {}),
+        **({"channels": channels} if channels > 1 else {}),
+        **({"arrays": list(store.arrays)} if PROMPTS in store.arrays else {}),
         "count": plan.count,
         "splits": plan.splits,
         "committed": committed,

@@ -8,18 +8,18 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from synthgen.recipe import Recipe
+from synthgen.recipe import AnyRecipe, recipe_from_dict
 from synthgen.store.codecs import CODECS
 from synthgen.store.commit import make_folders, write_file
-from synthgen.store.documents import COPIES, DIGESTS, RECORDS, Documents, recorded
+from synthgen.store.documents import COPIES, DIGESTS, RECORDS, Documents, arrays_of, recorded
 from synthgen.store.errors import StoreError
 from synthgen.store.lock import CREATING, creating
 from synthgen.store.manifest import Entry, read_entries
-from synthgen.store.metadata import ARRAYS, FORMAT, FORMAT_VERSION
+from synthgen.store.metadata import FORMAT, FORMAT_VERSION, PROMPTS, PROMPTS_VERSION
 from synthgen.store.plan import SEED_HIGH, StorePlan
 
 _CREATOR = "create"
-_FIRST_FOLDERS = ("image", RECORDS, "label")
+_FIRST_FOLDERS = ("image", RECORDS, "label", PROMPTS)
 _FIRST_FILES = (f"{RECORDS}/{CREATING}", COPIES)
 
 
@@ -28,15 +28,15 @@ class Store:
     """A store on disk.
 
     Attributes:
-        axes: number of axes of each array.
+        shapes: of one volume, by array.
         documents: zarr's metadata files, and what is wrong with them; the plan, the attributes and
-            the axes are those that it was created with, whatever the files say now.
+            the shapes are those that it was created with, whatever the files say now.
     """
 
     path: Path
     plan: StorePlan
     attributes: dict[str, Any]
-    axes: dict[str, int]
+    shapes: dict[str, tuple[int, ...]]
     documents: Documents
 
     @classmethod
@@ -52,14 +52,21 @@ class Store:
         if _is_free(path):
             raise StoreError(f"{path}: no store yet: its build was stopped early; run it again")
         documents = Documents.read(path)
-        attributes = _attributes(path, documents.zarr["zarr.json"])
+        arrays = arrays_of(documents.zarr)
+        version = PROMPTS_VERSION if PROMPTS in arrays else FORMAT_VERSION
+        attributes = _attributes(path, documents.zarr["zarr.json"], version)
         plan = StorePlan.of_attributes(attributes)
-        axes = {}
-        for name in ARRAYS:
+        shapes = {}
+        for name in arrays:
             file = path / name / "zarr.json"
             values = _json(file, documents.zarr[f"{name}/zarr.json"])
-            axes[name] = _axes(file, _checked(_Array, file, values).shape, plan)
-        return cls(path, plan, attributes, axes, documents)
+            shapes[name] = _volume(file, _checked(_Array, file, values).shape, plan)
+        return cls(path, plan, attributes, shapes, documents)
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(self.shapes)
 
     @property
     def records(self) -> Path:
@@ -67,7 +74,7 @@ class Store:
         return self.path / RECORDS
 
     def shard_path(self, array: str, shard: int) -> Path:
-        zeros = ".0" * (self.axes[array] - 1)
+        zeros = ".0" * len(self.shapes[array])
         return self.path / array / f"c.{shard}{zeros}"
 
     def restore(self) -> list[Path]:
@@ -85,17 +92,18 @@ class Store:
         """Committed shards; a shard built twice has several entries."""
         found: dict[int, list[Entry]] = {}
         for entry in read_entries(self.records):
-            if entry.recipe == self.plan.recipe_digest and entry.shard in self.plan.shards:
+            ours = entry.recipe == self.plan.recipe_digest and entry.shard in self.plan.shards
+            if ours and set(entry.files) == set(self.arrays):
                 found.setdefault(entry.shard, []).append(entry)
         return found
 
-    def recipe(self) -> Recipe:
+    def recipe(self) -> AnyRecipe:
         """The recipe, as this version of synthgen reads it.
 
         Raises:
             StoreError: this version gives it another meaning.
         """
-        recipe = Recipe.from_dict(self.plan.recipe)
+        recipe = recipe_from_dict(self.plan.recipe)
         if recipe.digest() != self.plan.recipe_digest:
             made_by = self.attributes["versions"]["synthgen"]
             raise StoreError(
@@ -189,7 +197,8 @@ def create(path: Path, plan: StorePlan, documents: Mapping[str, bytes]) -> Store
         StoreError: a store of another plan was there first.
     """
     make_folders(path / RECORDS)
-    make_folders(path / "label")
+    for array in arrays_of(documents):
+        make_folders(path / array)
     with creating(path / RECORDS):
         if not (path / DIGESTS).exists():
             for name, content in recorded(documents).items():
@@ -225,16 +234,15 @@ def _what_else(path: Path) -> str:
     return f"its records, {RECORDS}, are missing: nothing in it can be checked; build it elsewhere"
 
 
-def _attributes(path: Path, content: bytes) -> dict[str, Any]:
+def _attributes(path: Path, content: bytes, version: int) -> dict[str, Any]:
     document = path / "zarr.json"
     attributes = _json(document, content).get("attributes")
     if not isinstance(attributes, dict) or attributes.get("format") != FORMAT:
         raise StoreError(f"{path}: a zarr group, but not made by synthgen")
     found = attributes.get("format_version")
-    if found != FORMAT_VERSION:
+    if found != version:
         raise StoreError(
-            f"{path}: a store of format {found}; "
-            f"this version of synthgen reads format {FORMAT_VERSION}"
+            f"{path}: a store of format {found}; this version of synthgen reads format {version}"
         )
     codec = _checked(_Attributes, document, attributes).codec
     if codec not in CODECS:
@@ -246,13 +254,15 @@ def _attributes(path: Path, content: bytes) -> dict[str, Any]:
     return attributes
 
 
-def _axes(path: Path, shape: list[int], plan: StorePlan) -> int:
-    """How many axes an array of the plan's volumes has, or of a number or some for each."""
-    whole_volumes = path.parent.name == "label" and len(shape) in (1, 2)
-    if shape[:1] != [plan.count] or not (whole_volumes or shape[-3:] == list(plan.shape)):
-        volumes = f"{plan.count} volumes of {list(plan.shape)}"
-        raise StoreError(f"{path}: shape: must be of {volumes}, got {shape}")
-    return len(shape)
+def _volume(path: Path, shape: list[int], plan: StorePlan) -> tuple[int, ...]:
+    """The shape of one volume in an array of the plan's, or of a number or rows for each."""
+    array = path.parent.name
+    others = {"label": (1, 2), PROMPTS: (3,)}.get(array, ())
+    volumes = len(shape) in others or (array != PROMPTS and shape[-3:] == list(plan.shape))
+    if shape[:1] != [plan.count] or not volumes:
+        rule = f"{plan.count} volumes of {list(plan.shape)}"
+        raise StoreError(f"{path}: shape: must be of {rule}, got {shape}")
+    return tuple(shape[1:])
 
 
 def _json(path: Path, content: bytes) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from synthgen.store.commit import append, write_file
+from synthgen.store.metadata import ALL_ARRAYS
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,11 @@ class ShardFile:
 
 @dataclass(frozen=True)
 class Entry:
-    """A committed shard: volumes ``first .. stop - 1``, made by ``version`` of synthgen."""
+    """A committed shard: volumes ``first .. stop - 1``, made by ``version`` of synthgen.
+
+    Attributes:
+        prompts: None in a store without.
+    """
 
     shard: int
     first: int
@@ -36,19 +41,21 @@ class Entry:
     label: ShardFile
     recipe: str
     version: str
+    prompts: ShardFile | None = None
 
     @property
     def files(self) -> dict[str, ShardFile]:
         """By array."""
-        return {"image": self.image, "label": self.label}
+        prompts = {} if self.prompts is None else {"prompts": self.prompts}
+        return {"image": self.image, "label": self.label, **prompts}
 
     @property
     def size(self) -> int:
-        return self.image.size + self.label.size
+        return sum(file.size for file in self.files.values())
 
     def line(self) -> bytes:
         """JSON closed by a check of itself: a flipped bit in the manifest is seen too."""
-        values = asdict(self)
+        values = self._values()
         return json.dumps({**values, "check": _check(values)}).encode() + b"\n"
 
     @classmethod
@@ -57,11 +64,17 @@ class Entry:
         try:
             values = json.loads(line)
             check = values.pop("check")
-            image, label = (ShardFile(**values.pop(name)) for name in ("image", "label"))
-            entry = cls(**values, image=image, label=label)
+            files: dict[str, Any] = {
+                name: ShardFile(**values.pop(name)) for name in ALL_ARRAYS if name in values
+            }
+            entry = cls(**values, **files)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
-        return entry if check == _check(asdict(entry)) else None
+        return entry if check == _check(entry._values()) else None
+
+    def _values(self) -> dict[str, Any]:
+        """Plain values; without prompts, those of a time before there were any."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def _check(values: dict[str, Any]) -> str:

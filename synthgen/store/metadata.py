@@ -3,8 +3,9 @@
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from synthgen.recipe import Recipe
-from synthgen.store.codecs import CODECS, zarr_codecs
+from synthgen.kernels.prompt_records import PromptRow
+from synthgen.recipe import recipe_from_dict
+from synthgen.store.codecs import codec_of, zarr_codecs
 from synthgen.store.plan import StorePlan
 
 if TYPE_CHECKING:
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
 
 FORMAT = "synthgen-store"
 FORMAT_VERSION = 1
+PROMPTS_VERSION = 2  # of the format of stores that have the array of prompts, too
 ARRAYS = ("image", "label")
+PROMPTS = "prompts"
+ALL_ARRAYS = (*ARRAYS, PROMPTS)
 
 # By number, of one volume's label: a value, a value a task, a label map, a label map a task.
 _LABEL_AXES = {0: (), 1: ("task",), 3: ("z", "y", "x"), 4: ("task", "z", "y", "x")}
@@ -29,7 +33,10 @@ def metadata(plan: StorePlan, like: "Batch") -> dict[str, bytes]:
     from zarr.storage import MemoryStore
 
     documents: dict[str, Any] = {}
-    group = zarr.create_group(MemoryStore(documents), attributes=_group_attributes(plan))
+    attributes = _group_attributes(plan)
+    if like.prompts is not None:
+        attributes["format_version"] = PROMPTS_VERSION
+    group = zarr.create_group(MemoryStore(documents), attributes=attributes)
     label = like.label.shape[1:] if like.label.shape[1] > 1 else like.label.shape[2:]
     _create_array(
         group, plan, "image", like.image.dtype, like.image.shape[1:],
@@ -39,6 +46,11 @@ def metadata(plan: StorePlan, like: "Batch") -> dict[str, bytes]:
         group, plan, "label", like.label.dtype, label,
         ("volume", *_LABEL_AXES[len(label)]), _classes(plan),
     )  # fmt: skip
+    if like.prompts is not None:
+        _create_array(
+            group, plan, PROMPTS, like.prompts.dtype, like.prompts.shape[1:],
+            ("volume", "class", "column"), _prompt_attributes(),
+        )  # fmt: skip
     return {name: buffer.to_bytes() for name, buffer in documents.items()}
 
 
@@ -57,7 +69,7 @@ def _create_array(
         chunks=(1, *volume),
         shards=(plan.shard_size, *volume),
         dtype=dtype,
-        compressors=zarr_codecs(CODECS[plan.codec][name], dtype.itemsize),
+        compressors=zarr_codecs(codec_of(plan.codec, name), dtype.itemsize),
         filters=(),
         fill_value=0,
         dimension_names=axes,
@@ -107,10 +119,16 @@ def _image_attributes(plan: StorePlan) -> dict[str, Any]:
     }
 
 
+def _prompt_attributes() -> dict[str, Any]:
+    """Row k is of label value k + 1; where each part of a row begins."""
+    columns = {column.name.lower(): int(column) for column in PromptRow if column != PromptRow.SIZE}
+    return {"first_label": 1, "columns": columns}
+
+
 def _classes(plan: StorePlan) -> dict[str, Any]:
     """What label values mean: of the first task, and of all where labels are not one label map."""
-    recipe = Recipe.from_dict(plan.recipe)
+    recipe = recipe_from_dict(plan.recipe)
     classes: dict[str, Any] = {"class_names": recipe.class_names}
-    if len(recipe.tasks) > 1 or not recipe.labels.per_voxel:
+    if len(recipe.tasks) > 1 or not recipe.per_voxel:
         classes["tasks"] = [task._asdict() for task in recipe.tasks]
     return classes

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import zarr
 
-from synthgen.recipe import Recipe, builtin_names, load_recipe
+from synthgen.recipe import AnyRecipe, Mixture, Recipe, builtin_names, load_recipe
 from synthgen.store.check import require_intact
 from synthgen.store.errors import StoreError
 from synthgen.store.layout import Store
-from synthgen.store.metadata import ARRAYS
 from synthgen.store.plan import VALIDATION, held_out
 from synthgen.store.reference import Reference
 
@@ -19,13 +18,16 @@ if TYPE_CHECKING:
 
 
 def open(
-    source: Recipe | str | Path,
+    source: AnyRecipe | str | Path,
     *,
     seed: int | None = None,
     count: int | None = None,
     device: "Device" = "auto",
 ) -> zarr.Group:
     """Open a data set as a read-only zarr group of the arrays ``image`` and ``label``.
+
+    Where the recipe has prompts, there is an array ``prompts`` too: (volumes, K, columns) int32, a
+    row for each label value 1 .. K, as in ``synthgen.kernels.prompt_records.PromptRow``.
 
     Args:
         source: the folder of a built store; or a recipe, the name of a built-in one or the path
@@ -43,7 +45,7 @@ def open(
         RuntimeError: CUDA was asked for and is not usable.
     """
     name = str(source)
-    if isinstance(source, Recipe) or name in builtin_names():
+    if isinstance(source, Recipe | Mixture) or name in builtin_names():
         return _generated(load_recipe(source), seed, count, device)
     if name.endswith((".yaml", ".yml")):
         reference = Reference.read(name)
@@ -61,14 +63,14 @@ def open(
     return _built(Path(name))
 
 
-def _generated(recipe: Recipe, seed: int | None, count: Any, device: "Device") -> zarr.Group:
+def _generated(recipe: AnyRecipe, seed: int | None, count: Any, device: "Device") -> zarr.Group:
     if isinstance(count, bool) or not hasattr(count, "__index__"):
         raise StoreError(f"count: must be a whole number of volumes, at least 1, got {count!r}")
     volumes = count.__index__()
     return _group(_generator(recipe, seed or 0, device), volumes, held_out(volumes, VALIDATION))
 
 
-def _generator(recipe: Recipe, seed: int, device: "Device") -> "Generator":
+def _generator(recipe: AnyRecipe, seed: int, device: "Device") -> "Generator":
     from synthgen.engine import Generator
 
     return Generator(recipe, seed=seed, device=device)
@@ -86,7 +88,7 @@ def _built(path: Path) -> zarr.Group:
     store = Store.open(path)
     committed = store.entries()
     for shard in store.plan.shards:
-        files = (store.shard_path(name, shard) for name in ARRAYS)
+        files = (store.shard_path(name, shard) for name in store.arrays)
         if shard not in committed or not all(file.is_file() for file in files):
             raise StoreError(
                 f"{path}: shard {shard} is absent; make it with: synthgen repair {path}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from synthgen.recipe import Recipe
+from synthgen.recipe import AnyRecipe
 from synthgen.store.codecs import CODECS
 from synthgen.store.errors import StoreError
 
@@ -38,7 +38,7 @@ class StorePlan:
     @classmethod
     def of(
         cls,
-        recipe: Recipe,
+        recipe: AnyRecipe,
         *,
         seed: int,
         count: int,
@@ -129,8 +129,18 @@ def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator
             continue
         if isinstance(mine, dict) and isinstance(other, dict):
             yield from (f"{key}.{line}" for line in _differences(mine, other))
+        elif _mappings(mine, other):  # of a mixture's recipes
+            for number, (one, another) in enumerate(zip(mine or (), other or (), strict=True)):
+                yield from (f"{key}.{number}.{line}" for line in _differences(one, another))
         else:
             yield f"{key} is {mine} there, {other} asked"
+
+
+def _mappings(ours: Any, theirs: Any) -> bool:
+    """Whether both are lists of as many mappings."""
+    if not isinstance(ours, list) or not isinstance(theirs, list) or len(ours) != len(theirs):
+        return False
+    return all(isinstance(entry, dict) for entry in [*ours, *theirs])
 
 
 def held_out(count: int, share: float) -> int:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from synthgen.store.codecs import CODECS, decoder
+from synthgen.store.codecs import codec_of, decoder
 from synthgen.store.errors import StoreError
 from synthgen.store.layout import Store, is_store
-from synthgen.store.metadata import ARRAYS
+from synthgen.store.metadata import ALL_ARRAYS, ARRAYS, PROMPTS
 from synthgen.store.shard import read_payload
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ class Reader(Protocol):
     """Reads whole volumes; pickles, and is safe in forked and spawned processes."""
 
     def volume(self, name: str, index: int) -> Voxels:
-        """Contiguous voxels (..., D, H, W), or the label of a whole volume, (T,) or ().
+        """Contiguous voxels (..., D, H, W), the label of a whole volume, (T,) or (), or prompts.
 
         What is returned may be shared and read-only.
 
         Args:
-            name: of the array, ``image`` or ``label``.
+            name: of the array: ``image``, ``label``, or ``prompts`` where there are any.
             index: 0 .. count - 1.
 
         Raises:
@@ -37,7 +37,7 @@ class Reader(Protocol):
 
 
 def reader(group: "zarr.Group") -> Reader:
-    """The quickest reader of a group of the arrays ``image`` and ``label``.
+    """The quickest reader of a group of the arrays ``image`` and ``label``, and of its prompts.
 
     Raises:
         StoreError: its folder is that of a store that cannot be opened.
@@ -45,7 +45,8 @@ def reader(group: "zarr.Group") -> Reader:
     from zarr.storage import LocalStore
 
     opened: Any = group  # of arrays, as stores are
-    store, arrays = opened.store, {name: opened[name] for name in ARRAYS}
+    names = ALL_ARRAYS if PROMPTS in opened else ARRAYS
+    store, arrays = opened.store, {name: opened[name] for name in names}
     if not group.path and isinstance(store, LocalStore):
         if is_store(store.root):
             return _ShardReader(Store.open(store.root), _forms(arrays))
@@ -74,7 +75,9 @@ class _ShardReader:
         shard, place = divmod(index, plan.shard_size)
         path = self.store.shard_path(name, shard)
         try:
-            content = decoder(CODECS[plan.codec][name])(read_payload(path, place, plan.shard_size))
+            content = decoder(codec_of(plan.codec, name))(
+                read_payload(path, place, plan.shard_size)
+            )
             return np.frombuffer(content, form.dtype).reshape(form.shape)
         except (ValueError, RuntimeError, OSError) as error:
             raise StoreError(

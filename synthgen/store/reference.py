@@ -6,7 +6,13 @@ from typing import Any, Self
 
 import yaml
 
-from synthgen.recipe import Recipe, RecipeError, builtin_names, load_recipe
+from synthgen.recipe import (
+    AnyRecipe,
+    RecipeError,
+    builtin_names,
+    load_recipe,
+    recipe_from_dict,
+)
 from synthgen.store.errors import StoreError
 from synthgen.store.plan import VALIDATION, StorePlan, held_out
 
@@ -21,7 +27,7 @@ class Reference:
         validation: volumes held out of training, the last ones.
     """
 
-    recipe: Recipe
+    recipe: AnyRecipe
     seed: int
     count: int
     validation: int
@@ -62,18 +68,18 @@ class Reference:
         return cls(recipe, seed, count, validation)
 
 
-def _recipe(path: str | Path, known: Any) -> Recipe:
+def _recipe(path: str | Path, known: Any) -> AnyRecipe:
     if isinstance(known, str) and known not in builtin_names():
         raise StoreError(f"{path}: recipe: must be built in or a mapping, got {known!r}")
     try:
-        return load_recipe(known) if isinstance(known, str) else Recipe.from_dict(known)
+        return load_recipe(known) if isinstance(known, str) else recipe_from_dict(known)
     except RecipeError as error:
         raise StoreError(f"{path}: recipe: {error}") from None
 
 
 def write_reference(
     path: str | Path,
-    recipe: Recipe | str | Path,
+    recipe: AnyRecipe | str | Path,
     *,
     seed: int = 0,
     count: int,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from synthgen.cores import available_cores
-from synthgen.store.codecs import CODECS, encoder
+from synthgen.store.codecs import codec_of, encoder
 from synthgen.store.commit import write_file
 from synthgen.store.errors import StoreError
 from synthgen.store.layout import Store
@@ -50,10 +50,9 @@ class Timings:
 
 @dataclass(frozen=True)
 class _Encoded:
-    """Some volumes, and the CPU time that encoding them took."""
+    """Some volumes by array, and the CPU time that encoding them took."""
 
-    image: list[Chunk]
-    label: list[Chunk]
+    chunks: dict[str, list[Chunk]]
     seconds: float
 
 
@@ -81,8 +80,7 @@ class ShardWriter:
         self._watcher = watcher
         self._manifest = Manifest(store.records, writer)
         self._known = store.entries()
-        codecs = CODECS[store.plan.codec]
-        self._encode_image, self._encode_label = encoder(codecs["image"]), encoder(codecs["label"])
+        self._encoders = {name: encoder(codec_of(store.plan.codec, name)) for name in store.arrays}
 
     def write(self, shards: Iterable[int], source: Source) -> None:
         """Generate and commit ``shards``, in order, until the watcher stops it.
@@ -139,26 +137,29 @@ class ShardWriter:
             size = len(buffer.batch.index)
             batch = _filled(source, buffer.batch, rest[:size], self.timings)
             buffer.readers = [
-                encoders.submit(self._encoded, batch.image[first:last], batch.label[first:last])
+                encoders.submit(
+                    self._encoded,
+                    {name: getattr(batch, name)[first:last] for name in self._store.arrays},
+                )
                 for first, last in _groups(len(batch))
             ]
             volumes += buffer.readers
             rest = rest[size:]
         return volumes
 
-    def _encoded(self, images: Any, labels: Any) -> _Encoded:
+    def _encoded(self, arrays: Mapping[str, Any]) -> _Encoded:
         start = thread_time()
-        return _Encoded(
-            [encode_chunk(image, self._encode_image) for image in images],
-            [encode_chunk(label, self._encode_label) for label in labels],
-            thread_time() - start,
-        )
+        chunks = {
+            name: [encode_chunk(volume, self._encoders[name]) for volume in volumes]
+            for name, volumes in arrays.items()
+        }
+        return _Encoded(chunks, thread_time() - start)
 
     def _commit(self, shard: int, pending: Sequence[Future[_Encoded]]) -> None:
         groups = [future.result() for future in pending]
         chunks = {
-            "image": [chunk for group in groups for chunk in group.image],
-            "label": [chunk for group in groups for chunk in group.label],
+            name: [chunk for group in groups for chunk in group.chunks[name]]
+            for name in self._store.arrays
         }
         start = perf_counter()
         size = self._store.plan.shard_size
@@ -229,6 +230,7 @@ def _filled(source: Source, buffer: "Batch", indices: range, timings: Timings) -
         label=buffer.label[:count],
         index=np.array(indices, np.uint64),
         placed=buffer.placed[:count],
+        prompts=None if buffer.prompts is None else buffer.prompts[:count],
     )
     host = source.numpy(source.fill(batch))
     timings.generator += perf_counter() - start

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from numba import types
 
-from synthgen.backend.base import placed_shape
 from synthgen.backend.cpu import CpuBackend
+from synthgen.backend.plan import MixturePlan
 from synthgen.engine import plan_of
 from synthgen.kernels.displacement_tables import fill_tables
-from synthgen.recipe import Recipe, load_recipe
+from synthgen.recipe import AnyRecipe, load_recipe, mix
+from tests.backends import empty_outputs
 from tests.kernels.real_code import check_cpu
 
 IMAGES_AND_LABELS = [
@@ -22,7 +23,7 @@ IMAGES_AND_LABELS = [
 ]  # fmt: skip
 
 
-def recipes() -> list[Recipe]:
+def recipes() -> list[AnyRecipe]:
     """Recipes that run every kernel, with every type."""
     stacks = load_recipe("avs-db")
     turned = stacks.replace(shapes__orientations=("stay", "side_1"), appearance__noise=(1, 8))
@@ -41,6 +42,14 @@ def recipes() -> list[Recipe]:
             load_recipe("fake-it-right").replace(image_dtype=image, label_dtype=label)
             for image, label in IMAGES_AND_LABELS
         ),
+        *(load_recipe("synthseg").replace(label_dtype=label) for label in ("uint8", "uint16")),
+        *(load_recipe("synthfm-3d").replace(label_dtype=label) for label in ("uint8", "uint16")),
+        load_recipe("boundary-safe").replace(image_dtype="float32"),
+        load_recipe("v-pcf"),
+        *(
+            mix([(other.replace(label_dtype=label), 1) for other in (fdif, stacks)])
+            for label in ("uint8", "uint16")
+        ),
     ]
 
 
@@ -52,10 +61,9 @@ def kernels_called() -> list[tuple[Any, tuple[Any, ...]]]:
     }
     for recipe in recipes():
         plan = plan_of(recipe)
-        image = np.empty((1, *plan.shape), plan.image_dtype)
-        label = np.empty((1, *plan.label_shape), plan.label_dtype)
-        placed = np.empty(placed_shape(plan, 1), np.int32)
-        stages = CpuBackend(plan).stages(0, np.zeros(1, np.uint64), image, label, placed)
+        if isinstance(plan, MixturePlan):  # the first one's labels are right as they are
+            plan = plan.components[1]
+        stages = CpuBackend(plan).stages(0, np.zeros(1, np.uint64), empty_outputs(plan, 1))
         for stage in stages:
             arguments = tuple(numba.typeof(value) for value in stage.run.args)
             found[stage.run.func.__name__, arguments] = (stage.run.func, arguments)
@@ -74,7 +82,8 @@ DOUBLES = {"rasterize_polygon_stack": {"fmul", "fdiv", "sqrt", "llvm.sqrt"}}
 # What only decides over integers; all others draw scenes, with the mathematics of ``real``.
 WHOLE = {
     "sample_polygon_stack", "rasterize_polygon_stack", "turn", "place_overlap", "paint_contour",
-    "uniform_noise", "pose_lattice", "rasterize_bank", "place_gibbs", "paint_shell",
+    "uniform_noise", "pose_lattice", "rasterize_bank", "place_gibbs", "paint_shell", "draw_label_map",
+    "label_distance", "measure_labels", "sample_prompts", "draw_fractal", "relabel",
 }  # fmt: skip
 
 RUNTIME = re.compile(r"NRT_|numba_|_?Py|mem(set|cpy|move)$|_ZN")  # memory and errors, no arithmetic

@@ -15,8 +15,12 @@ from tests.host_cuda import HostKernel, needs_compiler
 from tests.kernels.leaves import LEAVES, Draw, Leaf
 
 # Those of real numbers are held by test_sdf.py, test_mapper.py and test_displacement.py, each of
-# which has a test of completeness of its own; those of arrays by test_rasterize_bank.py.
-ELSEWHERE = ("real.cuh", "sdf.cuh", "mapper.cuh", "displacement.cuh", "source_distance.cuh")
+# which has a test of completeness of its own; those of arrays by test_rasterize_bank.py; those of
+# appearance chains by test_gaussian.py and test_shade.py.
+ELSEWHERE = (
+    "real.cuh", "sdf.cuh", "mapper.cuh", "displacement.cuh", "source_distance.cuh", "gaussian.cuh",
+    "shading.cuh",
+)  # fmt: skip
 CASES = pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.name)
 
 

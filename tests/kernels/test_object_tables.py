@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from synthgen.backend import Plan
-from synthgen.backend.base import Stages, constants, cuda_stages, placed_shape
+from synthgen.backend.base import Stages, constants, cuda_stages
 from synthgen.backend.calls import calls_of
 from synthgen.backend.cpu import CpuBackend
 from synthgen.engine import plan_of
 from synthgen.kernels.records import Box, Object, Slice
 from synthgen.recipe import Recipe, load_recipe
-from tests.backends import HostLauncher, garbage
+from tests.backends import HostLauncher, empty_outputs, garbage
 from tests.host_cuda import needs_compiler
 
 SEED = 11
@@ -36,16 +36,6 @@ def recipe() -> Recipe:
     return Recipe.from_dict(values)
 
 
-def outputs(plan: Plan, index: int) -> tuple[np.ndarray, ...]:
-    """Index, image, label and places of one volume, as both backends take them."""
-    return (
-        np.array([index], np.uint64),
-        np.empty((1, *plan.shape), plan.image_dtype),
-        np.empty((1, *plan.label_shape), plan.label_dtype),
-        np.empty(placed_shape(plan, 1), np.int32),
-    )
-
-
 def run_object_stages(queue: Stages) -> None:
     for stage in queue:
         if stage.name in OBJECT_STAGES:
@@ -54,7 +44,7 @@ def run_object_stages(queue: Stages) -> None:
 
 def tables_of_twins(plan: Plan, index: int) -> dict[str, np.ndarray]:
     backend = CpuBackend(plan)
-    run_object_stages(backend.stages(SEED, *outputs(plan, index)))
+    run_object_stages(backend.stages(SEED, np.array([index], np.uint64), empty_outputs(plan, 1)))
     return backend._workspace()
 
 
@@ -63,8 +53,7 @@ def tables_of_host_cuda(
 ) -> dict[str, np.ndarray]:
     calls = calls_of(plan)
     work, tables = garbage(calls, 1), constants(calls, np.ascontiguousarray)
-    indices, image, label, placed = outputs(plan, index)
-    arrays = work | tables | {"image": image, "label": label, "placed": placed}
+    indices, arrays = np.array([index], np.uint64), work | tables | empty_outputs(plan, 1)
     start = HostLauncher(sanitize=sanitize, order=order)
     run_object_stages(cuda_stages(calls, start, SEED, indices, arrays))
     return work

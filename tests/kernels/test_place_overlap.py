@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.cuda_report import ARCHITECTURES, compile_placement, placement_tools
 from synthgen.recipe import load_recipe
+from tests.backends import empty_outputs
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("numba_cuda") is None, reason="numba-cuda is not installed"
@@ -56,9 +57,9 @@ def test_simulated_block_places_as_the_cpu_does(name, threads, tmp_path):
     builtin, changes = RECIPES[name]
     plan = plan_of(load_recipe(builtin).at_shape((17, 33, 19)).replace(**changes))
     backend, index = CpuBackend(plan, threads=1), np.array([5], np.uint64)
-    image, label = (np.empty((1, *plan.shape), np.uint8) for _ in range(2))
-    placed = np.empty((1, plan.shapes.objects, 7), np.int32)
-    backend.fill(7, index, image, label, placed)
+    outputs = empty_outputs(plan, 1)
+    backend.fill(7, index, outputs)
+    placed = outputs["placed"]
     work, file = backend._local.workspace, tmp_path / "placement.npz"
     np.savez(
         file, boxes=work["boxes"], slices=work["slices"], rows=work["labels"],

@@ -49,6 +49,7 @@ REAL_CALLS = {  # arguments and the range that they are tested in
     "quarter_sine": (1, 0.25),
     "sine_of_turns": (1, 1e6),
     "cosine_of_turns": (1, 1e6),
+    "logarithm_of_two": (1, 1e15),
 }
 EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 0.25, -0.25, 2.0**-60, -(2.0**-60), 1e-30, 126.5, -126.5]
 
@@ -370,8 +371,10 @@ def real_inputs(name: str, count: int = 1_000_000) -> np.ndarray:
     edges = [value for value in EDGES if abs(value) <= reach]
     chosen = generator.random(values.shape) < 0.1
     values[chosen] = generator.choice(edges, chosen.sum())
-    if name == "root":
+    if name in ("root", "logarithm_of_two"):
         values = np.abs(values)
+    if name == "logarithm_of_two":
+        values = np.maximum(values, 2.0**-126)
     return padded(values).clip(-reach, reach)
 
 
@@ -416,6 +419,8 @@ def test_real_c_equals_scalars_equals_lanes(name):
         ("cosine_of_turns", -(2**22), 2**22, lambda r: np.cos(2 * np.pi * (r % 1)), 2e-7),
         ("sine_of_turns", -1, 1, lambda r: np.sin(2 * np.pi * r), 2e-7),
         ("cosine_of_turns", -1, 1, lambda r: np.cos(2 * np.pi * r), 2e-7),
+        ("logarithm_of_two", 0.25, 4, np.log2, 2e-7),
+        ("logarithm_of_two", 2.0**-126, 1e30, np.log2, 1.3e-5),
     ],
 )
 def test_error_bounds(name, low, high, exact, bound):
@@ -432,11 +437,14 @@ def test_error_bounds(name, low, high, exact, bound):
         (np.exp2, 1, 6, ["ONE", "_E1", "_E2", "_E3", "_E4", "_E5", "_E6"]),
         (lambda q: np.sin(2 * np.pi * np.sqrt(q)) / np.sqrt(q), 1 / 16, 4,
          ["_S0", "_S1", "_S2", "_S3", "_S4"]),
+        (lambda f: np.log2(1 + f) / np.where(f == 0, 1, f) + np.where(f == 0, 1 / np.log(2), 0),
+         1 / 3, 8, [f"_L{i}" for i in range(9)]),
     ],
-    ids=["power", "sine"],
+    ids=["power", "sine", "logarithm"],
 )  # fmt: skip
 def test_coefficients_interpolate_at_chebyshev_nodes(function, high, degree, names):
-    nodes = np.polynomial.Chebyshev.interpolate(function, degree, domain=[0, high])
+    low = -high if names[0] == "_L0" else 0
+    nodes = np.polynomial.Chebyshev.interpolate(function, degree, domain=[low, high])
     wanted = nodes.convert(kind=np.polynomial.Polynomial).coef
     assert [getattr(real, name) for name in names] == pytest.approx(wanted, rel=1e-6)
 

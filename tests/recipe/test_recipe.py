@@ -9,7 +9,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthgen.recipe import Recipe, RecipeError, builtin_names, load_recipe
+from synthgen.recipe import (
+    Mixture,
+    Recipe,
+    RecipeError,
+    builtin_names,
+    load_recipe,
+    recipe_from_dict,
+)
 from synthgen.settings import scale_range
 from synthgen.shapes.polygon_stack import PolygonStack
 
@@ -21,12 +28,19 @@ DIGESTS = {
     "avs-db-4": "c15ad90e9a04f800fa0e261a16044ba720617d39c62066b8910c8d6ff7ba181a",
     "avs-db-legacy": "ed37dcb66da95710c0807a4bfc1517fa69158da6a7edeb969ceab55fbc98ed27",
     "avs-db-no-overlap": "d8c51a409092bb06aee255f39af1e1e26c20c76ca60800ce38ff4057ffaf6f9e",
+    "boundary-safe": "424c995577665bd4930f867689f68360f5eb2af66b5237af2a7905e99959ed8b",
     "fake-it-right": "779f173fe41e021145f709482930fa102877457b468a33ddded01803517ed8a8",
     "fdif": "8000c093247ec0cfd0aa52404afd088b093130705df48204df83f6de400bd73c",
     "fdif-classification": "af30f75bfba7aed1ed275e7f39a40c6f26d4e30ab7dd400118f5d636dd8fcc06",
     "fdif-mesh": "27222c26373f842aae4a92da77c60aeee4b8f39ee6dbbe1f18342487cd7ba8c4",
     "fdif-multitask": "53af3d31c5eabb15116641fac93c93a250e3a76da5cae73fef56a041e71fdf8f",
     "fdif-paper": "b1c9df990c65b43a830a038792a5cc839397e692644bf1caadbbc6595cdd6bb8",
+    "mixture": "f880b3eae791408fae1e74f3d012db6d267eca75dc9d077448c26b450aaee897",
+    "sap": "4c7d8c6d1ef90d61784df2d987db03954cece70fb17306565bec6ab30c9da114",
+    "synthfm": "316739ab04255e68ddb67cfdded1761d7d0ea422354663566946ac00c5c1fd15",
+    "synthfm-3d": "2cdd4954b060405839fffd9976ebffc6188a4a95024de59e1bb21ee725673b8c",
+    "synthseg": "257ec4af63abf3d60cae17e3cc7f5eb4cdc7775d0b3763bee2fda6ba3c73dd7d",
+    "v-pcf": "d56106705af0a7940bd92862ee993d6e868f79ceb350335152596cbc7f409de8",
 }
 
 MINIMAL = "name: mine\nshapes: {kind: polygon_stack, sections: [3], z_rules: [prism]}\n"
@@ -177,17 +191,21 @@ def test_builtin_round_trip(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.name == name
     assert recipe.description
-    assert Recipe.from_yaml(recipe.to_yaml()) == recipe
-    assert Recipe.from_dict(recipe.to_dict()) == recipe
+    assert type(recipe).from_yaml(recipe.to_yaml()) == recipe
+    assert recipe_from_dict(recipe.to_dict()) == recipe
     assert load_recipe(recipe) is recipe
 
 
 @pytest.mark.parametrize("name", builtin_names())
 def test_builtin_file_states_every_setting(name: str) -> None:
-    """So that a copy of it shows all there is to change."""
-    from synthgen.recipe import _BUILTIN
+    """So that a copy of it shows all there is to change; a mixture names its recipes."""
+    from synthgen.recipe.loading import _BUILTIN
 
-    assert yaml.safe_load((_BUILTIN / f"{name}.yaml").read_text()) == load_recipe(name).to_dict()
+    values, recipe = yaml.safe_load((_BUILTIN / f"{name}.yaml").read_text()), load_recipe(name)
+    if isinstance(recipe, Mixture):
+        assert all(isinstance(entry["recipe"], str) for entry in values["recipes"])
+    else:
+        assert values == recipe.to_dict()
 
 
 def test_builtin_digests_are_pinned() -> None:
@@ -302,7 +320,7 @@ def test_bad_shape(avs_db: Recipe, shape: Any) -> None:
 @given(shape=st.tuples(*[st.integers(16, 512)] * 3))
 def test_builtins_work_at_any_shape(name: str, shape: tuple[int, int, int]) -> None:
     recipe = load_recipe(name).at_shape(shape)
-    assert Recipe.from_yaml(recipe.to_yaml()).digest() == recipe.digest()
+    assert type(recipe).from_yaml(recipe.to_yaml()).digest() == recipe.digest()
 
 
 @given(st.integers(0, 512), st.integers(0, 512), st.fractions(0, 8))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from synthgen.engine import Batch
+from synthgen.kernels.prompt_records import PromptRow
 from synthgen.recipe import Recipe, load_recipe
 from synthgen.store import Built, build
 
@@ -16,22 +17,39 @@ COUNT, SHARD_SIZE = 7, 3
 
 
 class FakeGenerator:
-    """Volumes that are a function of (seed, index): blocks of labels and their outlines."""
+    """Volumes that are a function of (seed, index): blocks of labels and their outlines.
 
-    def __init__(self, recipe: Recipe, seed: int = 0, tasks: int = 1, dtype: str = "uint8") -> None:
+    With prompts, there are rows of numbers for so many label values.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        seed: int = 0,
+        tasks: int = 1,
+        dtype: str = "uint8",
+        channels: int = 1,
+        prompts: int = 0,
+    ) -> None:
+        self.recipe = recipe
         self.shape = recipe.reference_shape
         self.seed = seed
         self.tasks = tasks
         self.dtype = dtype
+        self.channels = channels
+        self.prompts = prompts
         self.made: list[int] = []
 
     def empty(self, indices: Sequence[int]) -> Batch:
         count = len(indices)
         return Batch(
-            image=np.empty((count, 1, *self.shape), self.dtype),
+            image=np.empty((count, self.channels, *self.shape), self.dtype),
             label=np.empty((count, self.tasks, *self.shape), np.uint8),
             index=np.asarray(indices, np.uint64),
             placed=np.empty((count, 0, 1), np.int32),
+            prompts=np.empty((count, self.prompts, int(PromptRow.SIZE)), np.int32)
+            if self.prompts
+            else None,
         )
 
     def fill(self, batch: Batch) -> Batch:
@@ -43,7 +61,15 @@ class FakeGenerator:
             depth, height, width = self.shape
             batch.label[place] = label[:, :depth, :height, :width]
             batch.image[place] = 128 * (batch.label[place, :1] == 2)
+            batch.image[place] //= np.arange(1, self.channels + 1)[:, None, None, None].astype(
+                batch.image.dtype
+            )
+            if batch.prompts is not None:
+                batch.prompts[place] = rng.integers(-1, 1000, batch.prompts[place].shape)
         return batch
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        return self.fill(self.empty(indices))
 
     def numpy(self, batch: Batch) -> Batch:
         return batch
@@ -78,11 +104,13 @@ def decoded(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     import zarr
 
     group = zarr.open_group(path, mode="r")
-    return {name: np.asarray(group[name][...]) for name in ("image", "label")}
+    names = ("image", "label", *(["prompts"] if "prompts" in group else []))
+    return {name: np.asarray(group[name][...]) for name in names}
 
 
 def assert_same_voxels(path: Path, other: Path) -> None:
     ours, theirs = decoded(path), decoded(other)
+    assert ours.keys() == theirs.keys()
     for name in ours:
         np.testing.assert_array_equal(ours[name], theirs[name])
 

@@ -144,6 +144,39 @@ def test_another_kind_of_network_is_refused(tmp_path: Path, transfer: Any) -> No
     assert same_keys(state_of(net), before) == set(before)
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("transfer", ["all", "encoder", "all_but_head"])
+@pytest.mark.parametrize(
+    ("there", "here", "rule"),
+    [
+        ({"channels": 1}, {"channels": 4}, "of input channels 1, and the given network has 4"),
+        ({"channels": 3}, {"channels": 2}, "of input channels 3, and the given network has 2"),
+        ({}, {"shape": (1, 64, 32)}, "of 3 dimensions, and the given network has 2"),
+        ({"shape": (1, 64, 32)}, {}, "of 2 dimensions, and the given network has 3"),
+    ],
+)
+def test_another_input_is_refused_before_anything_changes(
+    tmp_path: Path, name: str, transfer: Any, there: Any, here: Any, rule: str
+) -> None:
+    theirs, ours = (
+        build_network(
+            name,
+            network_arguments(name, "tiny", **{"classes": 3, "shape": (64, 32, 32), **changes}),
+        )
+        for changes in (there, here)
+    )
+    folder, before = saved(tmp_path, theirs, name), state_of(ours)
+    with pytest.raises(CheckpointError, match=f"a {name} {rule}; min_share: needs 50.0%"):
+        load_pretrained(ours, folder, transfer)
+    assert same_keys(state_of(ours), before) == set(before)
+    result = load_pretrained(ours, folder, transfer, min_share=0)
+    stem = NETWORKS[name].input_key
+    assert stem in dict(result.skipped)
+    assert stem in result.missing
+    if "channels" in there:
+        assert result.share > 0.3
+
+
 def test_an_encoder_that_the_network_has_not_is_refused(source: Source) -> None:
     net = torch.nn.Linear(3, 3)
     message = r"fits the given network in 0 of \d+ tensors and 0\.0% of its encoder's parameters"

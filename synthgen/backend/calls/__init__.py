@@ -4,12 +4,21 @@ A call holds its kernel's constant arguments, names the arrays that it needs and
 both backends. So a backend knows no kernel, and a kernel is added in one place.
 """
 
+from dataclasses import replace
+
 from synthgen.backend.base import Call
-from synthgen.backend.calls.anatomy import anatomy_calls
+from synthgen.backend.calls.anatomy import BLACK_SHELLS, anatomy_calls
+from synthgen.backend.calls.appearance import Redirected, chain_calls
 from synthgen.backend.calls.contour import PaintContour, UniformNoise
+from synthgen.backend.calls.fractal import fractal_calls
+from synthgen.backend.calls.label_map import label_map_calls
+from synthgen.backend.calls.masks import masks_calls
 from synthgen.backend.calls.overlap import PlaceOverlap
 from synthgen.backend.calls.polygon_stack import RasterizePolygonStack, SamplePolygonStack, Turn
+from synthgen.backend.calls.prompts import prompts_calls
+from synthgen.backend.calls.relabel import relabel_calls
 from synthgen.backend.calls.sdf import (
+    BLACK_MAPPERS,
     BoundSdf,
     DrawSdf,
     FrameSdf,
@@ -22,11 +31,17 @@ from synthgen.backend.calls.sdf import (
     SampleSdf,
 )
 from synthgen.backend.plan import (
+    AsIsTables,
     BankTables,
+    ChainTables,
     ContourTables,
+    FractalTables,
     FreeTables,
     GibbsTables,
+    LabelMapTables,
     MapperTables,
+    MaskTables,
+    NeighboursTables,
     OverlapTables,
     Plan,
     PolygonStackTables,
@@ -42,6 +57,38 @@ def calls_of(plan: Plan) -> list[Call]:
     Raises:
         TypeError: the stages do not fit together; recipes refuse that when they are read.
     """
+    asked = [
+        *relabel_calls(plan),
+        *([] if plan.prompts is None else prompts_calls(plan, plan.prompts)),
+    ]
+    if isinstance(plan.appearance, ChainTables):
+        chain = plan.appearance
+        return [*_labelled(plan, chain), *chain_calls(plan, chain), *asked]
+    return [*_painted(plan), *asked]
+
+
+def _labelled(plan: Plan, chain: ChainTables) -> list[Call]:
+    """The calls that make the label map, and the image that a chain begins with."""
+    match plan.shapes, plan.placement:
+        case MaskTables() as shapes, NeighboursTables() as placement:
+            return masks_calls(plan, shapes, placement)
+        case LabelMapTables() as shapes, AsIsTables():
+            return label_map_calls(plan, shapes)
+        case FractalTables() as shapes, FreeTables() as placement:
+            return fractal_calls(plan, shapes, placement)
+        case PolygonStackTables() as shapes, OverlapTables() as placement if chain.base is None:
+            paint = PaintContour(shapes, shapes.outline, plan.shape, plan.label_dtype, lit=False)
+            return [
+                *_placed_stacks(plan, shapes, placement, shapes.outline),
+                Redirected(paint, (1,)),
+            ]
+    base = chain.base or (BLACK_SHELLS if isinstance(plan.shapes, BankTables) else BLACK_MAPPERS)
+    calls = _painted(replace(plan, image_dtype="uint8", appearance=base))
+    return [Redirected(call, plan.shape) for call in calls]
+
+
+def _painted(plan: Plan) -> list[Call]:
+    """The calls that make an image that is no chain's, and the labels."""
     match plan.shapes, plan.placement, plan.appearance:
         case PolygonStackTables() as shapes, OverlapTables() as placement, ContourTables() as lines:
             return [

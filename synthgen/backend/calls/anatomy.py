@@ -41,6 +41,15 @@ _RASTERIZED = (
 )  # fmt: skip
 _PAINTED = ("placed", "poses", "row_offsets", "rows", "shells", "weights", "levels")
 
+# Draws nothing, where labels alone are asked for.
+BLACK_SHELLS = ShellTables(
+    steps=np.zeros((1, 2), np.int32),
+    weights=np.zeros(1, np.int32),
+    values=(0, 0),
+    levels=np.arange(256, dtype=np.uint8),
+    keep=True,
+)
+
 
 @dataclass(frozen=True)
 class Anatomy:

@@ -17,12 +17,17 @@ from synthgen.kernels.uniform_noise import uniform_noise
 
 @dataclass(frozen=True)
 class PaintContour(Call):
-    """``paint_contour``: image and label map."""
+    """``paint_contour``: image and label map.
+
+    Attributes:
+        lit: the image is drawn.
+    """
 
     shapes: PolygonStackTables
     contour: ContourTables
     shape: tuple[int, int, int]
     label_dtype: str
+    lit: bool = True
     name = "paint"
 
     def on_cpu(self, volume: Buffers) -> Callable[[], None]:
@@ -30,7 +35,7 @@ class PaintContour(Call):
         return partial(
             paint_contour, volume["objects"], volume["placed"], volume["boxes"], volume["slices"],
             volume["labels"], volume["lines"], levels[0], levels[value],
-            volume["image"].reshape(-1), volume["label"].reshape(-1), self.shape,
+            int(self.lit), volume["image"].reshape(-1), volume["label"].reshape(-1), self.shape,
         )  # fmt: skip
 
     def on_cuda(self, batch: Buffers, start: Launcher) -> Callable[[], None]:
@@ -41,7 +46,8 @@ class PaintContour(Call):
             (
                 batch["objects"], batch["placed"], batch["boxes"], batch["slices"],
                 batch["labels"], batch["lines"], np.uint32(levels[0]),
-                np.uint32(levels[self.contour.value]), batch["image"], batch["label"],
+                np.uint32(levels[self.contour.value]), np.int32(self.lit),
+                batch["image"], batch["label"],
                 np.int32(shapes.objects), np.int32(shapes.columns), np.int32(shapes.variants),
                 np.int32(shapes.slices), np.int64(shapes.rows), np.int32(depth), np.int32(height),
                 np.int32(width),

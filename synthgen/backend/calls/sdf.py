@@ -14,6 +14,7 @@ from synthgen.backend.calls.types import C_TYPES
 from synthgen.backend.plan import (
     LabelTables,
     MapperTables,
+    ObjectTables,
     PolygonStackTables,
     SceneTables,
     SdfTables,
@@ -24,6 +25,7 @@ from synthgen.kernels.frame_sdf import frame_sdf
 from synthgen.kernels.hollow_sdf import hollow_sdf
 from synthgen.kernels.label_by_volume import label_by_volume
 from synthgen.kernels.label_volume import label_volume
+from synthgen.kernels.mapper_records import MapperFamily, MapperRow, NoiseRow
 from synthgen.kernels.move_sdf import move_sdf
 from synthgen.kernels.polygon_stack_scene import polygon_stack_scene
 from synthgen.kernels.rasterize_sdf import rasterize_sdf
@@ -36,6 +38,13 @@ Shape = tuple[int, int, int]
 _MASK_BITS = 32
 _TILE = (4, 8, 8)  # of a block of draw_sdf.cu
 _LABEL_BLOCK = 4096  # voxels of a block of label_by_volume.cu
+
+
+# Draws nothing, where labels alone are asked for.
+BLACK_MAPPERS = MapperTables(
+    mappers=np.array([[MapperFamily.LINEAR, *[0.0] * (MapperRow.SIZE - 1)]], np.float32),
+    texture=np.zeros(NoiseRow.SIZE, np.float32),
+)
 
 
 @dataclass(frozen=True)
@@ -321,7 +330,7 @@ class DrawSdf(Call):
 class LabelByVolume(Call):
     """``label_by_volume``: label maps of all tasks; the painting order, into ``order``."""
 
-    scene: SceneTables
+    scene: ObjectTables
     labels: LabelTables
     label_dtype: str
     order: str
@@ -394,7 +403,7 @@ def _scene_scratch(scene: SceneTables) -> Mapping[str, Scratch]:
     }
 
 
-def _order_scratch(scene: SceneTables, order: str) -> Mapping[str, Scratch]:
+def _order_scratch(scene: ObjectTables, order: str) -> Mapping[str, Scratch]:
     """None for the output ``placed``."""
     table = Scratch((scene.objects, int(Placed.SIZE)), "int32")
     return {} if order == "placed" else {order: table}
