@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from synthgen.backend.base import constants, cuda_stages, output_kinds, patterns, workspace
+from synthgen.backend.base import (
+    Buffers,
+    constants,
+    cuda_stages,
+    output_kinds,
+    patterns,
+    scratch_of,
+    workspace,
+)
 from synthgen.backend.calls import calls_of
 from synthgen.backend.cpu import CpuBackend
 from synthgen.backend.mixture import MixtureBackend
@@ -32,6 +40,27 @@ NUMBA = {
 def empty_outputs(plan, count):
     """What backends write, uninitialised."""
     return {name: np.empty(*kind) for name, kind in output_kinds(plan, count).items()}
+
+
+def written_outside(recipe, index):
+    """Names of the arrays beside whose memory the CPU kernels of one volume write."""
+    plan = plan_of(recipe)
+    calls, fence = calls_of(plan), 4096
+    kinds = {name: (shape[1:], dtype) for name, (shape, dtype) in output_kinds(plan, 1).items()}
+    memory, arrays = {}, {}
+    for name, (shape, dtype) in (kinds | scratch_of(calls)).items():
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        memory[name] = np.full(size + 2 * fence, 0xA5, np.uint8)
+        arrays[name] = memory[name][fence : fence + size].view(dtype).reshape(shape)
+    arrays = patterns(arrays) | constants(calls, np.ascontiguousarray)
+    volume = Buffers(np.uint64(7), np.array([index], np.uint64), arrays)
+    for call in calls:
+        call.on_cpu(volume)()
+    return [
+        name
+        for name, around in memory.items()
+        if (around[:fence] != 0xA5).any() or (around[-fence:] != 0xA5).any()
+    ]
 
 
 class HostLauncher:

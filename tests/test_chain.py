@@ -8,7 +8,7 @@ from scipy import ndimage, stats
 
 from synthgen.kernels.appearance_records import Step, StepKind, Tone
 from synthgen.recipe import RecipeError, load_recipe
-from tests.backends import assert_equal, cpu, host_cuda
+from tests.backends import assert_equal, cpu, host_cuda, written_outside
 from tests.host_cuda import needs_compiler
 
 SMALL = (17, 33, 19)
@@ -68,6 +68,11 @@ def test_cuda_makes_the_same_volumes(name):
 def test_cuda_touches_no_memory_but_its_own():
     recipe = variant()
     assert_equal(host_cuda(recipe, sanitize=True, order=3).batch([5]), cpu(recipe).batch([5]))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_cpu_touches_no_memory_but_its_own(name):
+    assert written_outside(VARIANTS[name](), 3) == []
 
 
 def test_a_volume_depends_on_its_index_alone():

@@ -36,14 +36,16 @@ class NiftiFile:
 
         Raises:
             ImportError: nibabel is not installed.
-            ExportError: the level is out of bounds; NIfTI has no such type, or no such long sides.
+            ExportError: the level is out of bounds; NIfTI has no such long sides.
         """
         if not 0 <= level <= 9:
             raise ExportError(f"level: must lie in 0..9, got {level}")
         plan = source.plan
         self.arrays: tuple[str, ...] = (array,)
         self._level, self._compressor = level, _compressor(level)
-        self._dtype = source.dtypes[array].newbyteorder("<")
+        dtype = source.dtypes[array]
+        # NIfTI has no half precision; single precision holds the same numbers.
+        self._dtype = np.dtype("<f4") if dtype == np.float16 else dtype.newbyteorder("<")
         self._description = f"synthgen {plan.recipe_digest[:16]} seed {plan.seed}"
         shape = source.shapes[array][0 if channel is None else 1 :]
         self._part = ... if channel is None else channel

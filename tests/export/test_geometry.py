@@ -93,12 +93,12 @@ def test_a_side_that_nifti_cannot_hold(store: Path) -> None:
         NiftiFile(source, "image", 1)
 
 
-def test_float16_is_refused_before_anything_is_written(recipe: Recipe, tmp_path: Path) -> None:
-    generator = FakeGenerator(recipe, dtype="float16")
-    store = build_marked(recipe, tmp_path / "store", generator)
-    with pytest.raises(ExportError, match="float16"):
-        nifti(store, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+def test_half_precision_is_written_as_single(recipe: Recipe, tmp_path: Path) -> None:
+    store = build_marked(recipe, tmp_path / "store", FakeGenerator(recipe, dtype="float16"))
+    nifti(store, tmp_path / "out")
+    image: Any = nibabel.load(tmp_path / "out" / "images" / "avs-db_0000.nii.gz")
+    assert image.get_data_dtype() == np.float32
+    np.testing.assert_array_equal(np.asarray(image.dataobj).T, decoded(store)["image"][0, 0])
 
 
 def test_level(store: Path, tmp_path: Path) -> None:
