@@ -145,6 +145,11 @@ def one_line(error: ValidationError, values: Any) -> str:
     found: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
         found.setdefault(_path(detail, values), []).append(detail)
+    # A list that has too few entries because others are broken is no fault of its own.
+    short = [path for path, details in found.items() if details[0]["type"] == "too_short"]
+    for path in short:
+        if any(len(other) > len(path) and other[: len(path)] == path for other in found):
+            del found[path]
     path, details = next(iter(found.items()))
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return _describe(".".join(map(str, path)), details) + more
@@ -170,6 +175,8 @@ def _describe(field: str, details: list[ErrorDetails]) -> str:
     kind, value, message = first["type"], first["input"], first["msg"]
     if kind == "missing":
         return f"{field}: missing"
+    if kind == "union_tag_not_found":
+        return f"{field}.kind: missing"
     if kind == "union_tag_invalid":
         rule = first["ctx"]["expected_tags"].replace(", ", " or ")
         return f"{field}.kind: must be {rule}, got {_show(first['ctx']['tag'])}"

@@ -47,6 +47,7 @@ VARIANTS = {
     "wide labels": lambda: variant(label_dtype="uint16"),
     "one program": lambda: variant(steps=[FLAT, EVERY_STEP[5], EVERY_STEP[9]]),
     "from contours": lambda: variant(steps=[CONTOUR, *EVERY_STEP[1:2], *EVERY_STEP[3:]]),
+    "contours alone": lambda: variant(steps=[CONTOUR], channels=2),
     "mapped stacks": lambda: variant(steps=[MAPPER, *EVERY_STEP[4:6]]),
     "fdif": lambda: variant("fdif", steps=[MAPPER, *EVERY_STEP[4:]]),
     "fdif by label": lambda: variant("fdif"),

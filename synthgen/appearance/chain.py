@@ -134,7 +134,8 @@ class Chain(Settings):
 
     def tables(self, dtype: ImageType) -> ChainTables:
         """What the kernels read."""
-        steps = self.own_steps
+        # Kernels want a step; the image is clipped so in any case.
+        steps = self.own_steps or (Clip(),)
         settings = np.zeros((len(steps), StepSetting.SIZE), np.float32)
         fields: list[FieldSpec] = []
         bands: list[npt.NDArray[np.float32]] = []

@@ -60,7 +60,7 @@ class Volume:
     """What a file holds.
 
     Attributes:
-        values: (K, J, I), as they stand in the file, where i runs fastest.
+        values: (K, J, I), as they stand in the file, where i runs fastest; channels before them.
         slope: by which values are to be multiplied.
         offset: which is to be added then.
         affine: (4, 4) float64, from (i, j, k) to RAS mm (x, y, z).
@@ -70,6 +70,23 @@ class Volume:
     values: NDArray[Any]
     slope: float
     offset: float
+    affine: NDArray[np.float64]
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a NIfTI file's header says.
+
+    Attributes:
+        sides: (I, J, K).
+        channels: along a fourth axis; 1 where there is none.
+        affine: (4, 4) float64, from (i, j, k) to RAS mm (x, y, z).
+        remark: what is worth telling, or "".
+    """
+
+    sides: tuple[int, int, int]
+    channels: int
     affine: NDArray[np.float64]
     remark: str = ""
 
@@ -95,15 +112,51 @@ def read_volume(path: Path) -> Volume:
         FileError: it cannot be used.
         RuntimeError: nibabel or pynrrd is not installed.
     """
-    try:
+    with _reasons():
         if path.name.lower().endswith(".nrrd"):
             return _nrrd(path, _module("nrrd", "NRRD files need pynrrd"))
-        return _nifti(path, _module("nibabel", "NIfTI files need nibabel"))
+        return _nifti(path, _nibabel())
+
+
+def read_channels(path: Path) -> Volume:
+    """The image in a NIfTI file of three axes or four; its values are (C, K, J, I).
+
+    Raises:
+        FileError: it cannot be used.
+        RuntimeError: nibabel is not installed.
+    """
+    with _reasons():
+        return _nifti(path, _nibabel(), channels=True)
+
+
+def read_header(path: Path) -> Header:
+    """What a NIfTI file's header says of an image of three axes or four; no voxel is read.
+
+    Raises:
+        FileError: it cannot be used.
+        RuntimeError: nibabel is not installed.
+    """
+    with _reasons(), _unpacked(path) as source:
+        header, _ = _nifti_header(source.stream.read(540), _nibabel())
+        shape, _ = _checked(header.get_data_shape(), header.get_data_dtype(), channels=True)
+        i, j, k, count = shape
+        return Header((i, j, k), count, *_nifti_affine(header))
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Errors of any kind as FileError; RuntimeError is that of a missing package."""
+    try:
+        yield
     except (FileError, RuntimeError):
         raise
     except Exception as error:  # the parser's own, of any kind
         reason = " ".join(str(error).split())[:100]
         raise FileError(f"cannot be read ({type(error).__name__}: {reason})") from None
+
+
+def _nibabel() -> Any:
+    return _module("nibabel", "NIfTI files need nibabel")
 
 
 def _module(name: str, needs: str) -> Any:
@@ -116,11 +169,11 @@ def _module(name: str, needs: str) -> Any:
 # ------------------------------------------------------------------------------------------ NIfTI
 
 
-def _nifti(path: Path, nibabel: Any) -> Volume:
+def _nifti(path: Path, nibabel: Any, *, channels: bool = False) -> Volume:
     with _unpacked(path) as source:
         start = source.stream.read(540)
         header, single = _nifti_header(start, nibabel)
-        shape, dtype = _checked(header.get_data_shape(), header.get_data_dtype())
+        shape, dtype = _checked(header.get_data_shape(), header.get_data_dtype(), channels=channels)
         affine, remark = _nifti_affine(header)
         offset = int(header["vox_offset"])
         if single:
@@ -225,15 +278,20 @@ def _nrrd_sides(header: Mapping[str, Any]) -> NDArray[np.float64]:
 
 
 def _checked(
-    shape: Sequence[int], dtype: np.dtype[Any]
-) -> tuple[tuple[int, int, int], np.dtype[Any]]:
-    """Shape and type of voxels that can be a label map's, trailing axes of one voxel left out."""
+    shape: Sequence[int], dtype: np.dtype[Any], *, channels: bool = False
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of voxels that can be a label map's, trailing axes of one voxel left out.
+
+    Args:
+        channels: a fourth axis is one of channels; there is always one in the shape then.
+    """
     sides = [int(side) for side in shape]
     while len(sides) > 3 and sides[-1] == 1:
         sides.pop()
     told = " x ".join(map(str, sides)) or "nothing"
-    if len(sides) != 3 or min(sides) < 2:
-        raise FileError(f"shape: must have 3 axes of 2 voxels or more, got {told}")
+    if len(sides) != 3 + (channels and len(sides) == 4) or min(sides) < 2:
+        axes = "3 axes, or 4 with channels," if channels else "3 axes"
+        raise FileError(f"shape: must have {axes} of 2 voxels or more, got {told}")
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         kind = "colours" if dtype.kind == "V" else str(dtype)
         raise FileError(f"type: must be whole numbers, got {kind}")
@@ -241,7 +299,7 @@ def _checked(
         raise FileError(
             f"shape: must have {VOXELS_MAX:,} voxels and {BYTES_MAX:,} bytes or fewer, got {told}"
         )
-    return (sides[0], sides[1], sides[2]), dtype
+    return (*sides, 1) if channels and len(sides) == 3 else tuple(sides), dtype
 
 
 def _checked_affine(affine: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -296,12 +354,16 @@ def _decoded(path: Path, stream: io.BufferedReader, encoding: str) -> Iterator[_
 
 def _voxels(
     source: _Source,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     dtype: np.dtype[Any],
     offset: int = 0,
     start: bytes = b"",
 ) -> NDArray[Any]:
-    """Voxels (K, J, I) from byte ``offset`` on, of which ``start`` is read already; no more."""
+    """Voxels (K, J, I), or (C, K, J, I), from byte ``offset`` on; no more.
+
+    Args:
+        start: what is read already.
+    """
     size = prod(shape) * dtype.itemsize
     if not 0 <= offset <= _OFFSET_MAX:
         raise FileError(f"vox_offset: must be 0 to {_OFFSET_MAX:,}, got {offset}")

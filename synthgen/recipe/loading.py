@@ -59,8 +59,12 @@ def recipe_from_dict(values: Any) -> AnyRecipe:
     Raises:
         RecipeError: naming the field, the rule and the value.
     """
-    if not isinstance(values, dict) or values.get("kind") != "mixture":
+    if not isinstance(values, dict) or "kind" not in values:
         return Recipe.from_dict(values)
+    if values["kind"] != "mixture":
+        raise RecipeError(
+            f"kind: must be mixture, or left out of a single recipe, got {values['kind']!r}"
+        )
     recipes = values.get("recipes")
     if isinstance(recipes, list | tuple):
         given = [_given(number, entry) for number, entry in enumerate(recipes)]
@@ -86,9 +90,9 @@ def mix(
     """
     pairs = recipes.items() if isinstance(recipes, Mapping) else recipes
     given = []
-    for number, (source, weight) in enumerate(pairs):
-        entry = {"recipe": source, "weight": _weight(weight, number)}
-        given.append(_given(number, entry))
+    for number, pair in enumerate(pairs):
+        source, weight = _pair(pair, number)
+        given.append(_given(number, {"recipe": source, "weight": _weight(weight, number)}))
     values = {"name": name, "description": description, "recipes": given}
     return Mixture.from_dict(values).resolved()
 
@@ -113,6 +117,12 @@ def _given(number: int, entry: Any) -> Any:
 
 def _nested(number: int, name: Any) -> str:
     return f"recipes.{number}.recipe: must be no mixture itself, got {name}"
+
+
+def _pair(pair: Any, number: int) -> tuple[Any, Any]:
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        raise RecipeError(f"recipes.{number}: must be a recipe and its weight, got {pair!r}")
+    return pair[0], pair[1]
 
 
 def _weight(weight: Any, number: int) -> float:

@@ -40,13 +40,8 @@ class OfBank(Settings):
         if self.digest is not None:
             return self
         found = self._opened()
+        self._check_known(found)
         names = self.structures or found.names
-        unknown = [name for name in names if name not in found.names]
-        if unknown:
-            raise ValueError(
-                f"structures: must be of the bank ({', '.join(found.names)}), got {unknown[0]!r}; "
-                "leave them out to take all"
-            )
         path = self.bank if self.bank == BUILTIN else str(Path(self.bank).resolve())
         changes = {"bank": path, "digest": found.digest, "structures": tuple(sorted(names))}
         return self.model_validate(self.model_dump() | changes)
@@ -72,14 +67,27 @@ class OfBank(Settings):
             raise ValueError(f"bank: {error}") from None
 
     def found(self) -> Bank:
-        """The bank; raises ValueError if it is not that of the digest."""
+        """The bank; raises ValueError if it is not that of the digest, or lacks a structure."""
         found = self._opened()
         if found.digest != self.digest:
             raise ValueError(
                 f"shapes.digest: must be that of the bank {self.bank!r}, {found.digest}, "
                 f"got {self.digest}; leave digest and structures out to take the bank as it is"
             )
+        try:
+            self._check_known(found)
+        except ValueError as error:
+            raise ValueError(f"shapes.{error}") from None
         return found
+
+    def _check_known(self, bank: Bank) -> None:
+        """Raise ValueError, naming a field, unless the bank has all structures that are named."""
+        unknown = [name for name in self.structures if name not in bank.names]
+        if unknown:
+            raise ValueError(
+                f"structures: must be of the bank ({', '.join(bank.names)}), got {unknown[0]!r}; "
+                "leave them out to take all"
+            )
 
 
 @functools.lru_cache(maxsize=4)

@@ -60,6 +60,14 @@ def test_a_bank_that_has_changed_is_refused(tmp_path):
         pinned.tables((20, 20, 20))
 
 
+def test_structures_that_a_pinned_bank_lacks_are_refused():
+    """As of a recipe whose structures were edited and whose digest was left."""
+    pinned = LabelMapShapes().resolved().model_copy(update={"structures": ("liver", "wing")})
+    for use in (pinned.remarks, lambda: pinned.tables((20, 20, 20))):
+        with pytest.raises(ValueError, match=r"^shapes.structures: must be of .* got 'wing'"):
+            use()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

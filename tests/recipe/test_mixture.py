@@ -254,6 +254,8 @@ def test_bad_recipes():
     assert "recipes.0.colour: unknown key" in refused({"recipe": "avs-db", "colour": 1})
     assert "recipes: " in refused(recipes="avs-db")
     assert "recipes.0: " in refused("avs-db")
+    with pytest.raises(RecipeError, match="kind: must be mixture, or left out .* got 'mixtur'"):
+        recipe_from_dict({"kind": "mixtur", "name": "m", "recipes": [{"recipe": "avs-db"}]})
 
 
 def test_nested_mixtures():
@@ -309,6 +311,9 @@ def test_weights_of_python():
         mix([("avs-db", float("nan"))])
     with pytest.raises(RecipeError, match="needs 1 or more entries"):
         mix([])
+    for pairs in ("avs-db", [("avs-db",)], ["avs-db"]):
+        with pytest.raises(RecipeError, match=r"^recipes.0: must be a recipe and its weight, got"):
+            mix(pairs)
 
 
 def test_what_is_told_beside_the_recipes():

@@ -78,7 +78,22 @@ RULES = [
     ("format", 2, "format: must be 1, got 2"),
     ("name", 3, "name: must be a valid string, got 3"),
     ("shapes", 3, "shapes: must be a mapping of settings, got 3"),
-    ("shapes.kind", "cube", "shapes.kind: must be 'polygon_stack' or 'sdf' or 'bank', got 'cube'"),
+    (
+        "shapes.kind",
+        "cube",
+        "shapes.kind: must be 'polygon_stack' or 'sdf' or 'bank' or 'label_map' or 'masks' or "
+        "'fractal', got 'cube'",
+    ),
+    (
+        "appearance",
+        {"kind": "chain", "steps": [{"kind": "intensity"}, {"sd": [1.0, 2.0]}]},
+        "appearance.steps.1.kind: missing",
+    ),
+    (
+        "appearance",
+        {"kind": "chain", "steps": [{"kind": "intensity"}, {"kind": "noise", "models": ["film"]}]},
+        "appearance.steps.1.models.0: must be 'gaussian', 'rician' or 'speckle', got 'film'",
+    ),
     ("shapes.objects", "20", "shapes.objects: must be a valid integer, got '20'"),
     ("shapes.objects", 20.0, "shapes.objects: must be a valid integer, got 20.0"),
     ("shapes.objects", True, "shapes.objects: must be a valid integer, got True"),
