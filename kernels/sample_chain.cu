@@ -84,13 +84,16 @@ REAL_FUNCTION bool is_near(const float* row, Int label, Words words)
     return label > 1 && unit_float(words.z) < row[STEP_SETTING_SHARE];
 }
 
-REAL_FUNCTION float mean_after(const float* row, float before, Words words)
+REAL_FUNCTION float mean_after(const float* row, float before, float background, Words words)
 {
     const float low = row[STEP_SETTING_A_LOW], high = row[STEP_SETTING_A_HIGH];
     float step = uniform(words.w, row[STEP_SETTING_C_LOW], row[STEP_SETTING_C_HIGH]);
     if (words.w & 1u)
         step = -step;
-    return clamped(within(before, step, low, high), low, high);
+    float mean = within(before, step, low, high);
+    if (magnitude(mean - background) < row[STEP_SETTING_COUNT])
+        mean = within(before, -step, low, high);
+    return clamped(mean, low, high);
 }
 
 REAL_FUNCTION float kept_away(const float* row, float mean, float background)
@@ -118,7 +121,7 @@ REAL_FUNCTION float mean_of(const float* row, Long seed, Long index, Long draw, 
 #pragma unroll 1
     for (Int at = first; at <= label; ++at) {
         const Words words = random_words(seed, index, STREAM_CHAIN, draw + at);
-        mean = at == first ? range_a(row, words.x) : mean_after(row, mean, words);
+        mean = at == first ? range_a(row, words.x) : mean_after(row, mean, background, words);
         mean = kept_away(row, mean, background);
     }
     return mean;

@@ -102,13 +102,16 @@ def _within(mean, step, low, high):
 
 
 @device
-def mean_after(row, before, word):
-    """A label's mean that goes by another one."""
+def mean_after(row, before, background, word):
+    """A label's mean that goes by another: on the side that is not too near the background's."""
     low, high = row[_A_LOW], row[_A_HIGH]
     step = uniform(word, row[_C_LOW], row[_C_HIGH])
     if word & _SIGN:
         step = -step
-    return clamped(_within(before, step, low, high), low, high)
+    mean = _within(before, step, low, high)
+    if magnitude(mean - background) < row[_COUNT]:
+        mean = _within(before, -step, low, high)
+    return clamped(mean, low, high)
 
 
 @device
@@ -135,7 +138,7 @@ def _draw_intensities(row, seed, index, draw, tones, labels):
         mean = uniform(words[0], row[_A_LOW], row[_A_HIGH])
         # Label 1 has none before it but the background.
         if label > 1 and unit_float(words[2]) < row[_SHARE]:
-            mean = mean_after(row, tones[own - _TONE_SIZE + _MEAN], words[3])
+            mean = mean_after(row, tones[own - _TONE_SIZE + _MEAN], background, words[3])
         tones[own + _MEAN] = kept_away(row, mean, background)
         tones[own + _SD] = uniform(words[1], row[_B_LOW], row[_B_HIGH])
 

@@ -170,7 +170,8 @@ REAL_FUNCTION void lay_section(const float* settings, const float* form, const f
     if (form[MASK_FORM_NESTED] != 0.0f) {
         for (int i = MASK_SECTION_RADIUS; i < MASK_SECTION_SIZE; ++i)
             section[i] = parent[i];
-        radius = parent[MASK_SECTION_LUMEN] - form[MASK_FORM_GAP];
+        radius = least(parent[MASK_SECTION_LUMEN] - form[MASK_FORM_GAP],
+                       parent[MASK_SECTION_RADIUS]);
     } else {
         radius = radius_at(settings, form, z);
         for (int i = 0; i < 4; ++i)

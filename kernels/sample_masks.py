@@ -17,7 +17,7 @@ since its frame is stretched along one axis as much as it is shrunk along the ot
 
 A satellite lies beside its structure in every slice: on a line through the centres in a direction
 that is drawn, its contour is GAP away from the structure's. Or it is nested: then its contour is
-the one of the structure's lumen, GAP within it.
+the one of the structure's lumen, GAP within it, but never beyond the structure's own.
 """
 
 import numpy as np
@@ -248,7 +248,7 @@ def lay_section(settings, form, parent, walk, z, start, section):
     if form[_FORM_NESTED] != ZERO:
         for i in range(_RADIUS, section.size):
             section[i] = parent[i]
-        radius = parent[_SECTION_LUMEN] - form[_GAP]
+        radius = least(parent[_SECTION_LUMEN] - form[_GAP], parent[_RADIUS])
     else:
         radius = radius_at(settings, form, z)
         for i in range(4):

@@ -57,12 +57,6 @@ _LEAST_DETERMINANT = np.float32(1e-12)
 
 
 @device
-def row_times(a, b, c, matrix, column):
-    """A row (a, b, c) times a column of a (3, 3) matrix."""
-    return fused(a, matrix[0, column], fused(b, matrix[1, column], c * matrix[2, column]))
-
-
-@device
 def lay_rotation(z, y, x, turn):
     """R = Rx Ry Rz; indices z, y, x.
 

@@ -24,11 +24,11 @@ REAL_FUNCTION float biased(float v, float sd, float field)
     return v * power_of_two(LOG2_E * sd * field);
 }
 
-// v to a power, no less than 2^-60; of 2^-60 and less, 0.
+// v to a power, within 2^-60 .. 2^32; of 2^-60 and less, 0.
 REAL_FUNCTION float with_gamma(float v, float exponent)
 {
     const float power = power_of_two(exponent * logarithm_of_two(most(v, 0x1p-60f)));
-    return v > 0x1p-60f ? most(power, 0x1p-60f) : 0.0f;
+    return v > 0x1p-60f ? clamped(power, 0x1p-60f, 0x1p32f) : 0.0f;
 }
 
 // Magnitude of a signal v with normal noise in both its parts.

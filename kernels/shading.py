@@ -39,7 +39,7 @@ _LOG2_E = np.float32(np.log2(np.e))
 _RAYLEIGH_MEAN = np.float32(np.sqrt(np.pi / 2))
 _PER_RAYLEIGH_SD = np.float32(1 / np.sqrt(2 - np.pi / 2))
 _THREE, _MINUS_TWO, _255 = np.float32(3), np.float32(-2), np.float32(255)
-_TINY = np.float32(2.0**-60)
+_TINY, _VAST = np.float32(2.0**-60), np.float32(2.0**32)
 _MAGNITUDE_BITS = np.int32(0x7FFFFFFF)
 _1, _13 = np.int32(1), np.int32(13)
 _HALF_BITS = np.int32(0x3F000000)  # of 1/2, whose last place is that of the least halves
@@ -75,9 +75,9 @@ def biased(v, sd, field):
 
 @device
 def with_gamma(v, exponent):
-    """``v`` to a power, no less than 2^-60; of 2^-60 and less, 0."""
+    """``v`` to a power, within 2^-60 .. 2^32, whose square is finite; of 2^-60 and less, 0."""
     power = power_of_two(exponent * logarithm_of_two(most(v, _TINY)))
-    return chosen(v > _TINY, most(power, _TINY), ZERO)
+    return chosen(v > _TINY, clamped(power, _TINY, _VAST), ZERO)
 
 
 @device

@@ -18,6 +18,7 @@ class Stream(IntEnum):
     LABEL_MAP = 9
     FRACTAL = 10
     MIXTURE = 11
+    PAIRS = 12
     # Of training, not of volumes: the order of samples, where patches lie, and augmentation.
     ORDER = 0xFF00
     PATCH = 0xFF01

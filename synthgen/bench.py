@@ -295,8 +295,11 @@ def _made(batch: Batch, evaluations: float = 0.0) -> Made:
 
 
 def _count(batch: Batch, fate: Fate) -> float:
-    """Objects of a volume that came to this."""
-    return float((batch.placed[..., Placed.ACCEPTED] == fate).sum(-1).mean())
+    """Objects of a volume that came to this; rows of none, as masks leave, have no proposals."""
+    came = batch.placed[..., Placed.ACCEPTED] == fate
+    if fate == Fate.DROPPED:
+        came &= batch.placed[..., Placed.PROPOSALS] > 0
+    return float(came.sum(-1).mean())
 
 
 def _machine(device: str) -> dict[str, str]:

@@ -212,6 +212,7 @@ def plan_of(recipe: AnyRecipe) -> AnyPlan:
     """What the backends need of a recipe."""
     if isinstance(recipe, Mixture):
         return _mixture_plan(recipe)
+    values = recipe.label_values
     return Plan(
         shape=recipe.reference_shape,
         spacing=recipe.spacing,
@@ -221,8 +222,9 @@ def plan_of(recipe: AnyRecipe) -> AnyPlan:
         shapes=recipe.shapes.tables(recipe.reference_shape),
         placement=recipe.placement.tables(recipe.shapes),
         appearance=recipe.appearance.tables(recipe.image_dtype),
-        labels=recipe.labels.tables(recipe.num_classes),
+        labels=recipe.labels.tables(len(values)),
         prompts=None if recipe.prompts is None else recipe.prompts.tables(recipe.num_classes),
+        relabel=values,
     )
 
 

@@ -186,7 +186,7 @@ def test_types_round_the_same_image(dtype):
 
 
 BAD = [
-    ([{"kind": "noise"}], "appearance.steps: the first must be intensity, contour, shell or mapper"),
+    ([{"kind": "noise"}], "appearance.steps: the first must be intensity, contour, shell or map"),
     ([], "appearance.steps: needs 1 or more entries"),
     ([INTENSITY | {"sd": [-0.1, 0.1]}], r"steps.0.sd: a range must not go below 0, got \[-0.1"),
     ([INTENSITY, {"kind": "noise", "sd": [-1.0, 0.0]}], "steps.1.sd: a range must not go below 0"),

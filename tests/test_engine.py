@@ -44,8 +44,8 @@ PINNED = {
     "fdif-paper": "db68454d3b47c03921e1461c14e0c68e7dc5af5bfe2e69db12d677a0657520cb",
     "mixture": "69faed7167e5de907cfcb63e9d0e79e47bf150038b7456d503e8da801db3bf49",
     "sap": "fcdf90c2ce81dfee46e3337dc6de11a13a49d2264f8bbfa85550eca2bc62ecfd",
-    "synthfm": "d82106b4bbad104614e95cf918efecb62717801e7d04716b268faa78a1a8e5ff",
-    "synthfm-3d": "b3aa5c81e059f3563f5c114d6722c9c58a10bf3a6f19020200c0c11245b3a602",
+    "synthfm": "8a0442222f3a9be77ac6a7f8e74a299b0c871d332e4ddf90715e945ac4bf4f6c",
+    "synthfm-3d": "0730e7d1d063e4b0d077dbeb0b73a6b51316f4341835b70319b03e8a6c2cb9be",
     "synthseg": "b0165f16a7eb08b8102c568f905e834ee43e5230f1f5caabf297d3950ee16fff",
     "v-pcf": "fcb35fa275ce602b8dafbcdb1a759ccbd5c7e6a39066411b0e0ab34dad103819",
 }

@@ -57,9 +57,7 @@ class StepSettings(Settings):
     """
 
     step_kind: ClassVar[StepKind]
-    filters: ClassVar[bool] = False  # it works on lines of voxels, not on each alone
     toned: ClassVar[bool] = False  # it draws something for each label value
-    near_boundaries: ClassVar[bool] = False  # it asks for distances to boundaries
 
     probability: Share = 1.0
 
@@ -155,11 +153,11 @@ class Outline(StepSettings):
 
     Attributes:
         value: of the lines.
-        width: voxels; a line of 0 is one voxel to either side.
+        width: voxels, twice as far from the voxels at a boundary; so a line of 0 is one voxel to
+            either side, and one of 2 is two.
     """
 
     step_kind: ClassVar[StepKind] = StepKind.OUTLINE
-    near_boundaries: ClassVar[bool] = True
 
     kind: Literal["outline"] = "outline"
     value: Positive = (0.5, 0.5)
@@ -194,7 +192,8 @@ class _Texture(StepSettings):
     """What textures have.
 
     Attributes:
-        amplitude: of each label's texture, a standard deviation.
+        amplitude: of each label's texture, the standard deviation of a single scale or of waves;
+            of several scales the parts add up to it, so theirs together is less.
         relative: amplitudes are in parts of the label's mean intensity.
         buffer: where it fades towards boundaries; null: it does not.
     """
@@ -278,7 +277,6 @@ class Blur(StepSettings):
     """
 
     step_kind: ClassVar[StepKind] = StepKind.BLUR
-    filters: ClassVar[bool] = True
 
     kind: Literal["blur"] = "blur"
     sd: Positive = (0.3, 1.5)
@@ -414,7 +412,6 @@ class Resolution(StepSettings):
     """
 
     step_kind: ClassVar[StepKind] = StepKind.RESOLUTION
-    filters: ClassVar[bool] = True
 
     kind: Literal["resolution"] = "resolution"
     probability: Share = 0.95
@@ -428,10 +425,3 @@ class Resolution(StepSettings):
             StepSetting.B_LOW: (0.0, self.spacing),
             StepSetting.SHARE: self.isotropic,
         }  # fmt: skip
-
-
-Step = Annotated[
-    Intensity | Outline | Texture | SpectralTexture | Blur | BiasField | Gamma | Noise | Clip
-    | Normalize | Resolution,
-    Field(discriminator="kind"),
-]  # fmt: skip

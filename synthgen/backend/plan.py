@@ -220,6 +220,30 @@ class LabelMapTables:
 
 
 @dataclass(frozen=True)
+class PairTables:
+    """Kernel arguments; S cases of V voxels in all, one after another.
+
+    Attributes:
+        sides: (S, 3) int32, of each case.
+        starts: (S,) int64, voxels before each.
+        images: (C * V,) float16, 0 .. 1; of a case, channel after channel.
+        labels: (V,) uint8 or uint16.
+        channels: C.
+    """
+
+    sides: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int64]
+    images: npt.NDArray[np.float16]
+    labels: npt.NDArray[np.unsignedinteger]
+    channels: int
+
+    @property
+    def objects(self) -> int:
+        """The case is one."""
+        return 1
+
+
+@dataclass(frozen=True)
 class OverlapTables:
     """Kernel arguments.
 
@@ -247,7 +271,7 @@ class FreeTables:
 
 @dataclass(frozen=True)
 class AsIsTables:
-    """Nothing is placed."""
+    """Nothing is placed; or drawn, as images come with the labels."""
 
 
 @dataclass(frozen=True)
@@ -388,9 +412,10 @@ class Plan:
     label_shape: tuple[int, ...]
     shapes: (
         PolygonStackTables | SdfTables | BankTables | LabelMapTables | MaskTables | FractalTables
-    )
+        | PairTables
+    )  # fmt: skip
     placement: OverlapTables | FreeTables | GibbsTables | AsIsTables | NeighboursTables
-    appearance: ContourTables | MapperTables | ShellTables | ChainTables
+    appearance: ContourTables | MapperTables | ShellTables | ChainTables | AsIsTables
     labels: LabelTables
     prompts: PromptTables | None = None
     relabel: npt.NDArray[np.int64] | None = None
@@ -402,6 +427,8 @@ class Plan:
     @property
     def channels(self) -> int:
         """Of the image."""
+        if isinstance(self.shapes, PairTables):
+            return self.shapes.channels
         return self.appearance.channels if isinstance(self.appearance, ChainTables) else 1
 
     @property

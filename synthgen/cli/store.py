@@ -205,7 +205,9 @@ def _verdict(damages: int, absent: int) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {text}" for name, text in value.items())
-    return "x".join(map(str, value)) if isinstance(value, list) else str(value)
+    if not isinstance(value, list):
+        return str(value)
+    return (", " if all(isinstance(entry, str) for entry in value) else "x").join(map(str, value))
 
 
 _EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {

@@ -31,7 +31,7 @@ class Neighbours(Settings):
         gap: between the contours of the two, on the line through their centres, voxels; the same in
             every slice. Below 0 they touch: the structure keeps its voxels.
         nested: probability that the first satellite lies in the structure's lumen, the gap within
-            it; such a structure is a ring.
+            it, and never beyond the structure's contour; such a structure is a ring.
     """
 
     kind: Literal["neighbours"] = "neighbours"

@@ -25,20 +25,21 @@ FITS = {
     "sdf": Fits(("free", "overlap"), ("mapper", "chain"), _TOLD),
     "bank": Fits(("gibbs",), ("shell", "chain"), ("by_priority",)),
     "label_map": Fits(("as_is",), ("chain",), ("by_priority",)),
+    "pairs": Fits(("as_is",), ("as_is",), ("by_priority",)),
     "masks": Fits(("neighbours",), ("chain",), ("by_order",)),
     "fractal": Fits(("free",), ("chain",), ("by_volume",)),
 }
 # Why a kind of a stage goes with few kinds of shapes.
 _REASONS = {
-    "free": "polygon stacks are placed by overlap (with ratio 1.0 wherever they fall)",
     "gibbs": "it goes by relations, which only a bank's structures have",
-    "as_is": "it leaves the structures of a label map where they are",
+    "as_is": "it takes what files hold as it is",
     "neighbours": "it sets masks beside one another as they are drawn",
     "contour": "a contour follows the sections of polygon stacks; a chain's outline, any boundary",
     "shell": "it goes by distances in a bank's grids",
     "by_priority": "it goes by relations, which only a bank's structures have",
     "by_order": "it goes by the order of masks",
 }
+_WITH_STACKS = {"free": "polygon stacks are placed by overlap (with ratio 1.0 wherever they fall)"}
 
 
 def check_combination(
@@ -71,7 +72,8 @@ def kind_of(stage: Settings) -> str:
 def _check_kind(field: str, kind: str, allowed: tuple[str, ...], shapes: str) -> None:
     if kind in allowed:
         return
-    reason = f" ({_REASONS[kind]})" if kind in _REASONS else ""
+    reasons = _REASONS | _WITH_STACKS if shapes == "polygon_stack" else _REASONS
+    reason = f" ({reasons[kind]})" if kind in reasons else ""
     raise ValueError(
         f"{field}: must be {' or '.join(allowed)} with {shapes} shapes, got {kind}{reason}"
     )

@@ -178,7 +178,9 @@ class Mixture(Document):
         """Of each recipe, the mixture's value of each of its label values."""
         place = {name: value for value, name in enumerate(self.class_names)}
         return [
-            np.array([0, *(place[name] for name in recipe.class_names[1:])], np.int64)
+            np.array([0, *(place[name] for name in recipe.class_names[1:])], np.int64)[
+                recipe.label_values
+            ]
             for recipe in self._parts
         ]
 

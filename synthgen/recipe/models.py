@@ -8,9 +8,12 @@ from operator import index
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, SupportsIndex, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from synthgen.appearance.as_is import AsIsImage
 from synthgen.appearance.chain import Chain
 from synthgen.appearance.contour import Contour, ImageType
 from synthgen.appearance.mapper import MappedDistance
@@ -31,6 +34,7 @@ from synthgen.shapes.bank import BankShapes
 from synthgen.shapes.fractal import Fractal
 from synthgen.shapes.label_map import LabelMapShapes
 from synthgen.shapes.masks import Masks
+from synthgen.shapes.pairs import Pairs
 from synthgen.shapes.polygon_stack import PolygonStack
 from synthgen.shapes.sdf import SdfShapes
 
@@ -136,15 +140,15 @@ class Recipe(Document):
     image_dtype: ImageType = "uint8"
     label_dtype: Literal["uint8", "uint16"] = "uint8"
     shapes: Annotated[
-        PolygonStack | SdfShapes | BankShapes | LabelMapShapes | Masks | Fractal,
+        PolygonStack | SdfShapes | BankShapes | LabelMapShapes | Masks | Fractal | Pairs,
         Field(discriminator="kind"),
     ]
     placement: Annotated[
         Overlap | Free | Gibbs | AsIs | Neighbours, Field(discriminator="kind")
     ] = Overlap()
-    appearance: Annotated[Contour | MappedDistance | Shell | Chain, Field(discriminator="kind")] = (
-        Contour()
-    )
+    appearance: Annotated[
+        Contour | MappedDistance | Shell | Chain | AsIsImage, Field(discriminator="kind")
+    ] = Contour()
     labels: Annotated[
         ByVolume | ByPriority | ByOrder | MultiTask | WholeVolume, Field(discriminator="kind")
     ] = ByVolume()
@@ -181,6 +185,8 @@ class Recipe(Document):
         self.appearance.check_type(self.image_dtype)
         if isinstance(self.appearance, Chain):
             self.appearance.check_shape(self.reference_shape)
+        if isinstance(self.shapes, Pairs):
+            self.shapes.check_spacing(self.spacing)
         if self.prompts is not None and not self.labels.per_voxel:
             raise ValueError("prompts: are drawn from label maps, and labels are of whole volumes")
         check_combination(self.shapes, self.placement, self.appearance, self.labels)
@@ -240,6 +246,8 @@ class Recipe(Document):
         counts.
         """
         paths = {"meshes": {"folder": True}, "bank": True}
+        if isinstance(self.shapes, Pairs):
+            paths = {"folder": True, "memory": True}
         unnamed: dict[str, Any] = {"name": True, "description": True, "shapes": paths}
         if self.prompts is None:  # recipes from before there were any keep their digest
             unnamed["prompts"] = True
@@ -297,15 +305,24 @@ class Recipe(Document):
         return self.tasks[0].class_names
 
     @property
+    def label_values(self) -> npt.NDArray[np.int64]:
+        """The label of each value that the shapes give, of the first task."""
+        if isinstance(self.shapes, LabelMapShapes):
+            return self.shapes.label_values
+        return np.arange(self.num_classes)
+
+    @property
     def intensity_high(self) -> float:
         """Largest intensity that an image can have; the least is 0."""
-        if isinstance(self.appearance, Chain) and self.image_dtype == "uint8":
+        if isinstance(self.appearance, Chain | AsIsImage) and self.image_dtype == "uint8":
             return 255.0
         return float(self.appearance.value_high)
 
     @property
     def channels(self) -> int:
         """Of the image."""
+        if isinstance(self.shapes, Pairs):
+            return self.shapes.channels or 1
         return self.appearance.channels if isinstance(self.appearance, Chain) else 1
 
     @property

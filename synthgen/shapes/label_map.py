@@ -12,13 +12,13 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from synthgen.backend.plan import LabelMapTables
 from synthgen.bank import Bank
 from synthgen.bank.whole import WholeMaps, whole_maps
 from synthgen.kernels.anatomy_records import SubjectSampling
-from synthgen.settings import FloatRange, Shape
+from synthgen.settings import FloatRange, Shape, distinct
 from synthgen.shapes.of_bank import OfBank
 
 ZOOM_LOW, ZOOM_HIGH = 0.05, 20.0
@@ -35,6 +35,8 @@ class LabelMapShapes(OfBank):
     with S of ones and six shears and R = Rx Ry Rz: scales above 1 show more of the person.
 
     Attributes:
+        targets: names of the structures that are labelled; the others are drawn all the same and
+            labelled as the background. By default all.
         zoom: a volume's voxels are this times the recipe's spacing.
         flip: probability that the person is seen in a mirror, left and right labels exchanged.
         scale: factors along each axis.
@@ -50,6 +52,7 @@ class LabelMapShapes(OfBank):
     least_depth: ClassVar[int] = 1
 
     kind: Literal["label_map"] = "label_map"
+    targets: Annotated[tuple[str, ...], AfterValidator(distinct)] = ()
     zoom: FloatRange = (1.0, 1.0)
     flip: Share = 0.5
     scale: FloatRange = (0.8, 1.2)
@@ -69,12 +72,31 @@ class LabelMapShapes(OfBank):
             if not low <= value[0] <= value[1] <= high:
                 raise ValueError(f"{name}: must lie in {low:g}..{high:g}, got {list(value)}")
         self.check_structures()
+        unknown = [name for name in self.targets if name not in self.structures]
+        if self.structures and unknown:
+            raise ValueError(f"targets: must be of the structures, got {unknown[0]!r}")
         return self
 
     def scaled(self, factor: Fraction) -> Self:
         """A volume of more voxels shows the same of the body."""
         low, high = (value * factor.denominator / factor.numerator for value in self.zoom)
         return self.model_copy(update={"zoom": (low, high)})
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes 1, 2, ..., in the order of their ids."""
+        return sorted(self.targets or self.structures)
+
+    @property
+    def drawn_names(self) -> list[str]:
+        """Names of the structures by the value that the kernels give them, from 1."""
+        return sorted(self.structures)
+
+    @property
+    def label_values(self) -> NDArray[np.int64]:
+        """The label of each value that the kernels give."""
+        place = {name: value for value, name in enumerate(self.class_names, 1)}
+        return np.array([0, *(place.get(name, 0) for name in self.drawn_names)], np.int64)
 
     @property
     def objects(self) -> int:
@@ -92,7 +114,7 @@ class LabelMapShapes(OfBank):
         """
         found = self.found()
         try:
-            whole = _whole(found, tuple(self.class_names))
+            whole = _whole(found, tuple(self.drawn_names))
         except ValueError as error:
             raise ValueError(f"shapes.bank: {error}") from None
         bodies = np.concatenate([whole.middles, whole.sides], axis=1)
@@ -122,7 +144,7 @@ class LabelMapShapes(OfBank):
 
     def _mirrored(self, found: Bank) -> NDArray[np.uint8]:
         """(256,) the label of each label value in a mirror: that of the other side, if chosen."""
-        names = self.class_names
+        names = self.drawn_names
         table = np.arange(_VALUES, dtype=np.uint8)
         for number, name in enumerate(names, 1):
             other = found.names[found.mirrors[found.names.index(name)]]

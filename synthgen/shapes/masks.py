@@ -49,7 +49,8 @@ class Evolution(Settings):
         born: probability that a structure begins in the volume; others may be there from slice 0.
         birth: slice at which it begins, in parts of the depth.
         birth_radius: its radius there, from which it grows by ``grow[1]`` a slice until it is as
-            wide as it would be otherwise; voxels.
+            wide as it would be otherwise, and before which it is as much smaller a slice; voxels.
+            So a structure with a birth is seen before it where ``grow[1]`` is small.
         wander: standard deviation of the centre's random walk, voxels a slice and axis; its uniform
             steps are averaged over 8 slices.
         drift: of the contour's phases likewise, radians a slice.

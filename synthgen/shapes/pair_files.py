@@ -11,10 +11,12 @@ References:
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ from synthgen.bank.names import checked_name
 from synthgen.bank.volume_file import (
     FileError,
     Header,
+    Volume,
     read_channels,
     read_header,
     read_volume,
@@ -41,7 +44,10 @@ _LOW, _HIGH = 1, 99  # percentiles to which intensities are cut
 _APART = 0.5  # voxels that a label map may lie off its image
 _TOLD = 3  # things that a message names
 _IMAGE_BYTES = 2
+_VALUES = 2**16  # of label maps
+_WHOLE, _UNNAMED = 1e-4, -1
 
+Kind = TypeVar("Kind", bound=np.generic)
 Spacing = tuple[float, float, float]
 
 
@@ -94,11 +100,8 @@ class PairFolder:
 
     def bytes_at(self, spacing: Spacing | None) -> int:
         """Memory that the voxels take, images as float16."""
-        return self._voxels_at(spacing) * (_IMAGE_BYTES * self.channels + self.label_type.itemsize)
-
-    def _voxels_at(self, spacing: Spacing | None) -> int:
-        shapes = (case.shape_at(spacing) for case in self.cases)
-        return sum(depth * height * width for depth, height, width in shapes)
+        voxels = sum(math.prod(case.shape_at(spacing)) for case in self.cases)
+        return voxels * (_IMAGE_BYTES * self.channels + self.label_type.itemsize)
 
     @property
     def label_type(self) -> np.dtype[Any]:
@@ -136,9 +139,7 @@ def find_pairs(folder: Path) -> PairFolder:
     document = _document(folder)
     names = _names(document.get("labels"))
     listed = document.get("training")
-    files = (
-        _decathlon(folder, listed) if isinstance(listed, list) else _nnunet(folder, document)
-    )
+    files = _decathlon(folder, listed) if isinstance(listed, list) else _nnunet(folder, document)
     if not 1 <= len(files) <= CASES_MAX:
         raise ValueError(f"{DOCUMENT}: must have 1 to {CASES_MAX} training cases, got {len(files)}")
     cases, counts, remarks = [], {}, []
@@ -181,10 +182,10 @@ def _names(labels: Any) -> dict[int, str]:
         number, name = (key, value) if key.isdecimal() else (value, key)
         if isinstance(number, str) and number.isdecimal():
             number = int(number)
-        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**31:
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < _VALUES:
             raise ValueError(
-                f"{DOCUMENT}: labels: a value must be one whole number (regions are not taken), "
-                f"got {number!r:.60} for {name!r:.60}"
+                f"{DOCUMENT}: labels: a value must be one whole number of 0 .. {_VALUES - 1} "
+                f"(regions are not taken), got {number!r:.60} for {name!r:.60}"
             )
         if not isinstance(name, str) or number in found or name in found.values():
             raise ValueError(f"{DOCUMENT}: labels: must be distinct, got {name!r:.60} again")
@@ -219,7 +220,8 @@ def _decathlon(folder: Path, listed: Sequence[Any]) -> dict[str, tuple[list[Path
 
 def _channel_files(folder: Path, stem: str) -> list[Path]:
     """What nnU-Net's first version calls files that its list names without their numbers."""
-    return [file for ending in _ENDINGS for file in sorted(folder.glob(f"{stem}_[0-9][0-9][0-9][0-9]{ending}"))]
+    named = [f"{stem}_[0-9][0-9][0-9][0-9]{ending}" for ending in _ENDINGS]
+    return [file for name in named for file in sorted(folder.glob(name))]
 
 
 def _within(folder: Path, given: Any, number: int) -> Path:
@@ -332,7 +334,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-# ---------------------------------------------------------------------------------------- voxels
+# ------------------------------------------------------------------------------------------ voxels
 
 
 def read_pairs(found: PairFolder, folder: Path, spacing: Spacing | None) -> PairVoxels:
@@ -346,31 +348,130 @@ def read_pairs(found: PairFolder, folder: Path, spacing: Spacing | None) -> Pair
         RuntimeError: nibabel is not installed.
     """
     shapes = [case.shape_at(spacing) for case in found.cases]
-    sizes = [depth * height * width for depth, height, width in shapes]
-    stops = np.cumsum(sizes, dtype=np.int64)
-    starts = stops - sizes
+    stops = np.cumsum([math.prod(shape) for shape in shapes], dtype=np.int64)
+    starts = np.concatenate([np.zeros(1, np.int64), stops[:-1]])
     images = np.empty(found.channels * int(stops[-1]), np.float16)
     labels = np.empty(int(stops[-1]), found.label_type)
     for case, shape, start, stop in zip(found.cases, shapes, starts, stops, strict=True):
-        own = images[found.channels * start : found.channels * stop]
-        _read_image(case, folder, shape, own.reshape(found.channels, *shape))
-        labels[start:stop].reshape(shape)[...] = _resampled_labels(_label(case, found, folder), shape)
+        steps = [new / own for own, new in zip(case.spacing, spacing or case.spacing, strict=True)]
+        image = images[found.channels * start : found.channels * stop]
+        channels = _channels(case, folder)
+        for out, channel in zip(image.reshape(found.channels, *shape), channels, strict=True):
+            out[...] = resampled(scaled_to_unit(channel), shape, steps)
+        label = _classes(case.label, found, folder)
+        labels[start:stop].reshape(shape)[...] = resampled_labels(label, shape, steps)
     return PairVoxels(np.array(shapes, np.int32), starts, images, labels)
 
 
-def _read_image(case: Case, folder: Path, shape: Shape, out: NDArray[np.float16]) -> None:
-    """Write all channels, (C, D, H, W)."""
-    place = 0
+def _channels(case: Case, folder: Path) -> Iterator[NDArray[np.float32]]:
+    """Each channel, (D, H, W)."""
     for path in case.images:
-        try:
-            volume = read_channels(path)
-        except FileError as error:
-            raise ValueError(f"{_told(folder, path)}: {error}") from None
+        volume = _read(read_channels, path, folder)
         for values in volume.values:
-            channel = values.astype(np.float32) * np.float32(volume.slope)
-            channel += np.float32(volume.offset)
+            with np.errstate(over="ignore", invalid="ignore"):  # of what is refused next
+                channel = values.astype(np.float32) * np.float32(volume.slope)
+                channel += np.float32(volume.offset)
             if not np.isfinite(channel).all():
                 raise ValueError(f"{_told(folder, path)}: values must be finite, got nan or inf")
-            scaled = scaled_to_unit(_turned(channel, volume.affine))
-            out[place] = resampled(scaled, shape, _steps(case.shape, shape, scaled.shape))
-            place += 1
+            yield _turned(channel, volume.affine)
+
+
+def _classes(path: Path, found: PairFolder, folder: Path) -> NDArray[Any]:
+    """A label map, (D, H, W): 0 and the classes 1, 2, ..."""
+    volume = _read(read_volume, path, folder)
+    values = volume.values
+    if values.dtype.kind == "f" or (volume.slope, volume.offset) != (1.0, 0.0):
+        exact = values * volume.slope + volume.offset
+        with np.errstate(invalid="ignore"):  # of what is refused next
+            values = np.rint(exact)
+        if not (np.abs(exact - values) < _WHOLE).all():
+            raise ValueError(f"{_told(folder, path)}: values must be whole numbers")
+    table = np.full(max(found.values) + 1, _UNNAMED, np.int32)
+    table[[0, *found.values]] = np.arange(len(found.values) + 1)
+    low, high = values.min(), values.max()
+    bad = low if low < 0 else high if high >= len(table) else None
+    if bad is None:
+        classes = table[values.astype(np.int32, copy=False)]
+        if classes.min() >= 0:
+            return _turned(classes.astype(found.label_type), volume.affine)
+        bad = values[classes < 0][0]
+    named = ", ".join(map(str, found.values[:_TOLD])) + (", ..." * (len(found.values) > _TOLD))
+    raise ValueError(
+        f"{_told(folder, path)}: values must be 0 or named by the labels of {DOCUMENT} ({named}), "
+        f"got {int(bad)}"
+    )
+
+
+def _read(read: Callable[[Path], Volume], path: Path, folder: Path) -> Volume:
+    try:
+        return read(path)
+    except FileError as error:
+        raise ValueError(f"{_told(folder, path)}: {error}") from None
+
+
+def scaled_to_unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values cut at percentiles 1 and 99 and scaled to 0 .. 1; 0 where the two are the same."""
+    low, high = (np.float32(cut) for cut in np.percentile(values, (_LOW, _HIGH)))
+    if not 0 < high - low < np.inf:
+        return np.zeros_like(values)
+    unit: NDArray[np.float32] = (np.clip(values, low, high) - low) / (high - low)
+    return np.clip(unit, 0, 1)
+
+
+def resampled(
+    values: NDArray[np.float32], shape: Shape, steps: Sequence[float]
+) -> NDArray[np.float32]:
+    """Linear interpolation on a lattice about the same middle; at the border, the outermost value.
+
+    Args:
+        values: (D, H, W), two or more along each axis.
+        shape: of the result.
+        steps: voxels of ``values`` between its voxels, along each axis.
+    """
+    for axis, (side, step) in enumerate(zip(shape, steps, strict=True)):
+        places = _places(values.shape[axis], side, step)
+        first = np.minimum(places.astype(np.int64), values.shape[axis] - 2)
+        share = (places - first).astype(np.float32)
+        if np.array_equal(places, np.arange(values.shape[axis])):
+            continue
+        one, other = (np.moveaxis(values.take(at, axis), axis, -1) for at in (first, first + 1))
+        values = np.moveaxis(one + share * (other - one), -1, axis)
+    return values
+
+
+def resampled_labels(labels: NDArray[Any], shape: Shape, steps: Sequence[float]) -> NDArray[Any]:
+    """The nearest label on a lattice, see ``resampled``; of two, the one further on."""
+    places = [
+        np.minimum(np.floor(_places(own, side, step) + 0.5).astype(np.int64), own - 1)
+        for own, side, step in zip(labels.shape, shape, steps, strict=True)
+    ]
+    return labels[np.ix_(*places)]
+
+
+def _places(own: int, side: int, step: float) -> NDArray[np.float64]:
+    """Positions of ``side`` lattice points among ``own`` values."""
+    about = (np.arange(side) - (side - 1) / 2) * step + (own - 1) / 2
+    places: NDArray[np.float64] = np.clip(about, 0, own - 1)
+    return places
+
+
+def _orientation(affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(3, 2): for i, j, k the nearest of x, y, z, and whether along or against it."""
+    found: NDArray[np.float64] = import_module("nibabel.orientations").io_orientation(affine)
+    return found
+
+
+def _turned(values: NDArray[Kind], affine: NDArray[np.float64]) -> NDArray[Kind]:
+    """(K, J, I) as (z, y, x): up, front, right."""
+    apply = import_module("nibabel.orientations").apply_orientation
+    turned: NDArray[Kind] = np.ascontiguousarray(apply(values.T, _orientation(affine)).T)
+    return turned
+
+
+def _told(folder: Path, path: Path) -> str:
+    """A file as messages name it."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+
+
+def _by(sides: Sequence[int]) -> str:
+    return " x ".join(map(str, sides))

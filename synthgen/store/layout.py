@@ -21,6 +21,7 @@ from synthgen.store.plan import SEED_HIGH, StorePlan
 _CREATOR = "create"
 _FIRST_FOLDERS = ("image", RECORDS, "label", PROMPTS)
 _FIRST_FILES = (f"{RECORDS}/{CREATING}", COPIES)
+DIFFERENCES_TOLD = 8  # of another store, in a line
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,10 @@ class Store:
         """Raise StoreError, naming the difference, unless the store is of ``plan``."""
         differences = self.plan.differences(plan)
         if differences:
-            raise StoreError(f"{self.path}: another store is there: {'; '.join(differences)}")
+            told = "; ".join(differences[:DIFFERENCES_TOLD])
+            more = len(differences) - DIFFERENCES_TOLD
+            told += f"; and {more} more" if more > 0 else ""
+            raise StoreError(f"{self.path}: another store is there: {told}")
 
 
 class _Strict(BaseModel):

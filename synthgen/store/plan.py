@@ -12,6 +12,7 @@ SHARD_VOXELS = 2**26
 SHARD_VOLUMES_HIGH = 64
 SEED_HIGH = 2**64
 VALIDATION = 0.1
+_SHOWN = 80  # characters of a value that differs
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,8 @@ class StorePlan:
 
 
 def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
+    if ours.get("kind") != theirs.get("kind"):  # then all else differs, too
+        ours, theirs = {"kind": ours.get("kind")}, {"kind": theirs.get("kind")}
     for key in [*ours, *(key for key in theirs if key not in ours)]:
         mine, other = ours.get(key), theirs.get(key)
         if key in ("name", "description") or mine == other:
@@ -133,7 +136,15 @@ def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator
             for number, (one, another) in enumerate(zip(mine or (), other or (), strict=True)):
                 yield from (f"{key}.{number}.{line}" for line in _differences(one, another))
         else:
-            yield f"{key} is {mine} there, {other} asked"
+            yield f"{key} is {_brief(mine)} there, {_brief(other)} asked"
+
+
+def _brief(value: Any) -> str:
+    """Of a list of steps their kinds; long values cut."""
+    if isinstance(value, list) and all(isinstance(entry, dict) for entry in value):
+        value = [entry.get("kind", entry) for entry in value]
+    text = str(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
 def _mappings(ours: Any, theirs: Any) -> bool:

@@ -17,6 +17,7 @@ from synthgen.kernels.displacement_tables import fill_tables
 from synthgen.recipe import AnyRecipe, load_recipe, mix
 from tests.backends import empty_outputs
 from tests.kernels.real_code import check_cpu
+from tests.pair_folders import plan_with
 
 IMAGES_AND_LABELS = [
     ("uint8", "uint8"), ("float16", "uint8"), ("float32", "uint8"), ("uint8", "uint16")
@@ -59,8 +60,9 @@ def kernels_called() -> list[tuple[Any, tuple[Any, ...]]]:
     found = {
         "fill_tables": (fill_tables, (floats(2), shape, floats(4))),
     }
-    for recipe in recipes():
-        plan = plan_of(recipe)
+    plans = [plan_of(recipe) for recipe in recipes()]
+    plans += [plan_with(image, label) for image, label in IMAGES_AND_LABELS]
+    for plan in plans:
         if isinstance(plan, MixturePlan):  # the first one's labels are right as they are
             plan = plan.components[1]
         stages = CpuBackend(plan).stages(0, np.zeros(1, np.uint64), empty_outputs(plan, 1))
@@ -82,8 +84,9 @@ DOUBLES = {"rasterize_polygon_stack": {"fmul", "fdiv", "sqrt", "llvm.sqrt"}}
 # What only decides over integers; all others draw scenes, with the mathematics of ``real``.
 WHOLE = {
     "sample_polygon_stack", "rasterize_polygon_stack", "turn", "place_overlap", "paint_contour",
-    "uniform_noise", "pose_lattice", "rasterize_bank", "place_gibbs", "paint_shell", "draw_label_map",
-    "label_distance", "measure_labels", "sample_prompts", "draw_fractal", "relabel",
+    "uniform_noise", "pose_lattice", "rasterize_bank", "place_gibbs", "paint_shell",
+    "draw_label_map", "label_distance", "measure_labels", "sample_prompts", "draw_fractal",
+    "relabel", "crop_pair",
 }  # fmt: skip
 
 RUNTIME = re.compile(r"NRT_|numba_|_?Py|mem(set|cpy|move)$|_ZN")  # memory and errors, no arithmetic

@@ -16,10 +16,11 @@ from tests.kernels.leaves import LEAVES, Draw, Leaf
 
 # Those of real numbers are held by test_sdf.py, test_mapper.py and test_displacement.py, each of
 # which has a test of completeness of its own; those of arrays by test_rasterize_bank.py; those of
-# appearance chains by test_gaussian.py and test_shade.py.
+# appearance chains by test_gaussian.py and test_shade.py; those of fractals, in words of whole
+# draws, by test_fractal.py.
 ELSEWHERE = (
     "real.cuh", "sdf.cuh", "mapper.cuh", "displacement.cuh", "source_distance.cuh", "gaussian.cuh",
-    "shading.cuh",
+    "shading.cuh", "fractal.cuh",
 )  # fmt: skip
 CASES = pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.name)
 

@@ -194,6 +194,21 @@ def test_nested_satellites_lie_in_the_lumen():
                 np.testing.assert_array_equal(own[:, column], other[:, column])
 
 
+def test_nested_satellites_end_with_their_structure():
+    near = Neighbours(probability=1, nested=1, gap=(-6.0, -6.0))
+    found = drawn(SHAPE, Masks(structures=(3, 3)), near, 8)
+    limited = 0
+    for b in range(8):
+        for n in structures(found, b)[found.forms[b, structures(found, b), MaskForm.NESTED] == 1]:
+            own, other = found.sections[b, n], found.sections[b, n - 1]
+            most = other[:, MaskSection.RADIUS]
+            wanted = np.minimum(other[:, MaskSection.LUMEN] + 6, most)
+            np.testing.assert_array_equal(own[:, MaskSection.RADIUS], wanted)
+            np.testing.assert_array_equal(own[most == 0, MaskSection.REACH], 0)
+            limited += (most == 0).sum()
+    assert limited > 20
+
+
 evolutions = st.builds(
     Evolution,
     widest=st.tuples(st.floats(0, 0.5), st.floats(0.5, 1)),

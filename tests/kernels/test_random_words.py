@@ -101,6 +101,7 @@ def test_streams_are_pinned_and_distinct():
         "LABEL_MAP": 9,
         "FRACTAL": 10,
         "MIXTURE": 11,
+        "PAIRS": 12,
         "ORDER": 0xFF00,
         "PATCH": 0xFF01,
         "AUGMENT": 0xFF02,

@@ -128,6 +128,17 @@ def test_means_stay_in_their_range_where_all_are_near():
     assert means.max() <= np.float32(0.6)
 
 
+def test_neighbours_keep_their_difference_beside_the_background():
+    near = {"probability": 1.0, "difference": (0.02, 0.15)}
+    intensity = {"mean": (0.0, 1.0), "contrast": 0.03, "background": {"mean": (0.5, 0.5)}}
+    means = tones_of(intensity | {"neighbour": near})[:, 0, 1:, MEAN].astype(np.float64)
+    assert np.abs(means - 0.5).min() >= 0.03 - 1e-6
+    away = np.abs(np.diff(means))
+    assert (np.abs(means - 0.5) < 0.1).mean() > 0.1
+    assert away.min() >= 0.02 - 1e-6
+    assert away.max() <= 0.15 + 1e-6
+
+
 def test_contrast_to_the_background():
     intensity = {"mean": (0.0, 1.0), "contrast": 0.2, "background": {"mean": (0.5, 0.5)}}
     means = tones_of(intensity)[:, 0, 1:, MEAN]

@@ -385,7 +385,9 @@ def test_cuda_source_equals_the_cpu_kernel(program, shape):
     ("image", "label"),
     [("uint8", "uint8"), ("float16", "uint8"), ("float32", "uint8"), ("uint8", "uint16")],
 )
-def test_cuda_source_equals_the_cpu_kernel_of_every_type(image, label):
+def test_cuda_source_equals_the_cpu_kernel_of_every_type(image, label, monkeypatch):
+    if label == "uint16":
+        monkeypatch.setitem(globals(), "LABELS", 300)
     scene = Scene.drawn(7, SHAPES[0], image, label)
     assert_same(scene.on_cuda(PROGRAMS["all"]), scene.on_cpu(PROGRAMS["all"]))
 
@@ -494,6 +496,17 @@ def test_a_power_is_one():
         out = np.zeros(values.size, np.float32)
         looped("with_gamma", lanes=True)(np.stack([values, np.full_like(values, exponent)]), out)
         np.testing.assert_allclose(out, values.astype(float) ** np.float32(exponent), rtol=3e-6)
+
+
+def test_a_power_is_never_too_large_to_go_on_with():
+    """Infinite intensities would be NaN between samples of a resolution."""
+    values = np.full((2, 16), [[1.8], [200.0]], np.float32)
+    out = np.zeros((3, 16), np.float32)
+    looped("with_gamma", lanes=True)(values, out[0])
+    looped("rician", lanes=True)(np.stack([out[0], *np.full((3, 16), 0.1, np.float32)]), out[1])
+    looped("biased", lanes=True)(np.stack([out[0], *np.float32([[4] * 16, [4.9] * 16])]), out[2])
+    assert (out[0] == 2.0**32).all()
+    assert np.isfinite(np.square(out)).all()
 
 
 def test_every_device_function_is_tested():

@@ -11,8 +11,9 @@ from synthgen.bank.relations import Relations
 from synthgen.engine import plan_of
 from synthgen.kernels.anatomy_records import SubjectSampling
 from synthgen.placement.as_is import AsIs
-from synthgen.recipe import Recipe, RecipeError, load_recipe
+from synthgen.recipe import Recipe, RecipeError, load_recipe, mix
 from synthgen.shapes.label_map import LabelMapShapes
+from tests.backends import cpu
 from tests.bank.test_whole import person
 
 NAMES = ("kidney_left", "liver", "lung_left", "lung_right")
@@ -26,6 +27,28 @@ def test_a_bank_and_a_chain_are_enough_of_a_recipe():
     assert (recipe.placement.kind, recipe.labels.kind) == ("as_is", "by_priority")
     assert recipe.class_names == ["background", *open_bank("builtin").names]
     assert plan_of(recipe).objects == 1
+
+
+def test_what_is_no_target_is_drawn_and_not_labelled():
+    whole = load_recipe("synthseg").at_shape((24, 20, 32))
+    some = whole.replace(shapes__targets=("spine", "liver"))
+    assert some.class_names == ["background", "liver", "spine"]
+    assert some.digest() != whole.digest()
+    all_drawn, targets = (cpu(recipe).batch([0, 1]) for recipe in (whole, some))
+    np.testing.assert_array_equal(targets.image, all_drawn.image)
+    expected = np.zeros_like(all_drawn.label)
+    for value, name in enumerate(some.class_names):
+        expected[all_drawn.label == whole.class_names.index(name)] = value
+    assert len(np.unique(expected)) == 3
+    np.testing.assert_array_equal(targets.label, expected)
+    mixed = mix([(some, 1), (whole, 1)])
+    assert mixed.label_values[0][whole.class_names.index("spine")] == mixed.class_names.index(
+        "spine"
+    )
+    with pytest.raises(
+        RecipeError, match=r"shapes.targets: must be of the structures, got 'femur'"
+    ):
+        whole.replace(shapes__targets=("femur",))
 
 
 @pytest.mark.parametrize("name", ["synthseg", "sap"])

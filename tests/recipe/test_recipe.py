@@ -36,10 +36,10 @@ DIGESTS = {
     "fdif-multitask": "53af3d31c5eabb15116641fac93c93a250e3a76da5cae73fef56a041e71fdf8f",
     "fdif-paper": "b1c9df990c65b43a830a038792a5cc839397e692644bf1caadbbc6595cdd6bb8",
     "mixture": "f880b3eae791408fae1e74f3d012db6d267eca75dc9d077448c26b450aaee897",
-    "sap": "4c7d8c6d1ef90d61784df2d987db03954cece70fb17306565bec6ab30c9da114",
+    "sap": "177c384f9851315c5221a917c07065d02f9e12e5410af6cea59ededc586024f2",
     "synthfm": "316739ab04255e68ddb67cfdded1761d7d0ea422354663566946ac00c5c1fd15",
     "synthfm-3d": "2cdd4954b060405839fffd9976ebffc6188a4a95024de59e1bb21ee725673b8c",
-    "synthseg": "257ec4af63abf3d60cae17e3cc7f5eb4cdc7775d0b3763bee2fda6ba3c73dd7d",
+    "synthseg": "1c91e3a60381a19e00baf836c5cc727dfd5a3dae2f28f47f500924c8fcfccd36",
     "v-pcf": "d56106705af0a7940bd92862ee993d6e868f79ceb350335152596cbc7f409de8",
 }
 
@@ -82,7 +82,7 @@ RULES = [
         "shapes.kind",
         "cube",
         "shapes.kind: must be 'polygon_stack' or 'sdf' or 'bank' or 'label_map' or 'masks' or "
-        "'fractal', got 'cube'",
+        "'fractal' or 'pairs', got 'cube'",
     ),
     (
         "appearance",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from synthgen.recipe import Recipe, RecipeError
+from synthgen.recipe import Recipe, RecipeError, load_recipe
 from synthgen.store import Store, StoreError, Watcher, build, info, merge, verify
 from synthgen.store.lock import writing
 from tests.store.conftest import COUNT, FakeGenerator, assert_same_voxels, build_small
@@ -96,6 +96,16 @@ def test_parts_of_another_split_are_not_joined(recipe: Recipe, tmp_path: Path) -
 def test_another_recipe_or_shape_is_refused_by_field(recipe: Recipe, reference: Path) -> None:
     with pytest.raises(StoreError, match=r"recipe.placement.ratio is 0.7 there, 0.5 asked"):
         build_small(recipe.replace(placement__ratio=0.5), reference)
+
+
+def test_another_kind_is_told_by_its_name_alone(recipe: Recipe, reference: Path) -> None:
+    other = load_recipe("synthfm-3d").at_shape(recipe.reference_shape)
+    with pytest.raises(StoreError) as error:
+        build_small(other, reference)
+    message = str(error.value)
+    assert "recipe.shapes.kind is polygon_stack there, masks asked" in message
+    assert "radius" not in message
+    assert "appearance.kind is contour there, chain asked" in message
 
 
 def test_another_shape_is_the_only_difference_named(recipe: Recipe, reference: Path) -> None:

@@ -14,6 +14,7 @@ from synthgen.backend.calls.fractal import fractal_calls
 from synthgen.backend.calls.label_map import label_map_calls
 from synthgen.backend.calls.masks import masks_calls
 from synthgen.backend.calls.overlap import PlaceOverlap
+from synthgen.backend.calls.pairs import pairs_calls
 from synthgen.backend.calls.polygon_stack import RasterizePolygonStack, SamplePolygonStack, Turn
 from synthgen.backend.calls.prompts import prompts_calls
 from synthgen.backend.calls.relabel import relabel_calls
@@ -43,6 +44,7 @@ from synthgen.backend.plan import (
     MaskTables,
     NeighboursTables,
     OverlapTables,
+    PairTables,
     Plan,
     PolygonStackTables,
     SceneTables,
@@ -124,6 +126,8 @@ def _painted(plan: Plan) -> list[Call]:
             ]
         case BankTables() as shapes, GibbsTables() as placement, ShellTables() as shells:
             return anatomy_calls(plan, shapes, placement, shells)
+        case PairTables() as shapes, AsIsTables(), AsIsTables():
+            return pairs_calls(plan, shapes)
     raise TypeError("no kernels draw these shapes with this placement and appearance")
 
 

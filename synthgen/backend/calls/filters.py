@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthgen.backend.base import Buffers, Call, Launcher, Scratch
-from synthgen.backend.calls.chain import Chain
+from synthgen.backend.calls.chain import FILTERS, Chain
 from synthgen.kernels.appearance_records import (
     FILTER_SD_MAX,
     FilterLine,
@@ -76,8 +76,7 @@ class Filters:
     @cached_property
     def steps(self) -> list[int]:
         """Their numbers."""
-        filters = StepKind.BLUR, StepKind.RESOLUTION
-        return [step for step, kind in enumerate(self.chain.kinds) if kind in filters]
+        return [step for step, kind in enumerate(self.chain.kinds) if kind in FILTERS]
 
     def radius(self, step: int, axis: int) -> int:
         """Most that a filter reaches along an axis, voxels."""
