@@ -32,11 +32,16 @@ status=0
 timeout 240 "$python" -m pytest tests -m gpu -q --junitxml "$out/gpu-tests-$stamp.xml" || status=1
 timeout 200 "$python" -m pytest benchmarks --benchmark-only -m gpu -q \
     --benchmark-json "$out/gpu-stages-$stamp.json" || status=1
+bench() { # recipe batch
+    timeout 25 "$python" -m synthgen bench --recipe "$1" --device cuda --batch "$2" \
+        --volumes $((10 * $2)) --json > "$out/gpu-bench-$1-$2-$stamp.json" || status=1
+}
 for recipe in avs-db fdif; do
-    for batch in 64 256; do
-        timeout 45 "$python" -m synthgen bench --recipe $recipe --device cuda --batch $batch \
-            --volumes $((10 * batch)) --json > "$out/gpu-bench-$recipe-$batch-$stamp.json" || status=1
-    done
+    bench $recipe 64
+    bench $recipe 256
+done
+for recipe in fake-it-right synthfm-3d synthseg; do
+    bench $recipe 64
 done
 if "$python" -c "import cuda.bindings.nvrtc" 2> /dev/null; then
     timeout 100 "$python" benchmarks/cuda_report.py --json > "$out/cuda-report-$stamp.json" || status=1
