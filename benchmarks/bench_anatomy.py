@@ -14,6 +14,7 @@ import os
 import numpy as np
 import pytest
 
+from benchmarks.staged import StagedVolumes
 from synthgen.engine import Generator
 from synthgen.kernels.anatomy_records import Fate
 from synthgen.kernels.records import Placed
@@ -33,40 +34,19 @@ def recipe_of(name, millimetres, shape):
     return recipe.replace(shapes__bank=BANK, shapes__structures=(), shapes__digest=None).resolved()
 
 
-class Volumes:
-    """The stages of one batch after another, of which those from ``first`` to ``last`` are timed.
-
-    The others are run before and after, so that every batch is finished.
-    """
+class Volumes(StagedVolumes):
+    """Those from stage ``first`` to stage ``last``, and what was made."""
 
     def __init__(self, generator, first, last):
-        self._generator, self._first, self._last = generator, first, last
-        self.size = 64 if generator.device == "cuda" else 1
-        self._batch, self._next = generator.empty(range(self.size)), -WARM_UP
+        super().__init__(
+            generator, WARM_UP, lambda names: (names.index(first), names.index(last) + 1)
+        )
         self.placed, self.foreground = [], []
 
-    def set_up(self):
-        first = max(self._next, 0) * self.size
-        self._batch.index[:] = np.arange(first, first + self.size)
-        self._next += 1
-        stages = self._generator.stages(self._batch).stages
-        names = [stage.name for stage in stages]
-        start, stop = names.index(self._first), names.index(self._last) + 1
-        self._timed, self._after = stages[start:stop], stages[stop:]
-        for stage in stages[:start]:
-            stage.run()
-        self._generator.synchronize()
-
-    def run(self):
-        for stage in self._timed:
-            stage.run()
-        self._generator.synchronize()
-
     def tear_down(self):
-        for stage in self._after:
-            stage.run()
-        if self._next > 0:
-            made = self._generator.numpy(self._batch)
+        super().tear_down()
+        if self.warm:
+            made = self.generator.numpy(self.batch)
             fates = made.placed[..., Placed.ACCEPTED]
             self.placed.append(float((fates == Fate.PLACED).sum(-1).mean()))
             self.foreground.append(float((made.label > 0).mean()))

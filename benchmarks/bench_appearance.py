@@ -11,6 +11,7 @@ import math
 import numpy as np
 import pytest
 
+from benchmarks.staged import StagedVolumes
 from synthgen.engine import Generator
 from synthgen.recipe import load_recipe, recipe_from_dict
 
@@ -47,35 +48,14 @@ def stacks_with(steps):
     return recipe_from_dict(values | {"image_dtype": "float16", "appearance": chain})
 
 
-class Volumes:
-    """One batch after another; the stages from a named one on are timed, those before are run."""
-
-    def __init__(self, generator, first):
-        self._generator, self._first = generator, first
-        self.size = 64 if generator.device == "cuda" else 1
-        self._batch, self._next = generator.empty(range(self.size)), -WARM_UP
-
-    def set_up(self):
-        start = max(self._next, 0) * self.size
-        self._batch.index[:] = np.arange(start, start + self.size)
-        self._next += 1
-        stages = list(self._generator.stages(self._batch))
-        names = [stage.name for stage in stages]
-        at = min(names.index(name) for name in self._first if name in names) if self._first else 0
-        self._timed = stages[at:]
-        for stage in stages[:at]:
-            stage.run()
-        self._generator.synchronize()
-
-    def run(self):
-        for stage in self._timed:
-            stage.run()
-        self._generator.synchronize()
+def span_from(names, first):
+    """All stages from the first of those in ``first`` on; all of them where there is none."""
+    return min((names.index(name) for name in first if name in names), default=0), len(names)
 
 
 def measure(benchmark, recipe, device, first=()):
     generator = Generator(recipe, seed=7, device=device)
-    volumes = Volumes(generator, first)
+    volumes = StagedVolumes(generator, WARM_UP, lambda names: span_from(names, first))
     rounds = 40 if device == "cpu" else 10
     benchmark.pedantic(volumes.run, setup=volumes.set_up, rounds=rounds, warmup_rounds=WARM_UP)
     if benchmark.stats is None:

@@ -61,9 +61,10 @@ class Chain:
     @cached_property
     def passes(self) -> list["npt.NDArray[np.int32] | int"]:
         """In order: programs of ``shade``, (P, 2), and between them the numbers of filters."""
-        first = [] if self.tables.base is None else [(ShadeOp.GREY, 0)]
         found: list[npt.NDArray[np.int32] | int] = []
-        operations: list[tuple[int, int]] = list(first)
+        operations: list[tuple[int, int]] = []
+        if self.tables.base is not None:
+            operations.append((ShadeOp.GREY, 0))
 
         def stored(*last: tuple[int, int]) -> None:
             found.append(np.array([*operations, *last], np.int32))
