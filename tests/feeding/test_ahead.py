@@ -120,11 +120,14 @@ def test_an_error_is_raised_in_its_item_s_place(ahead):
 
 
 def test_closing_early_ends_the_thread():
+    threads = set()
+
     def items():
         while True:
+            threads.add(threading.current_thread())
             yield [0]
 
     with_ahead = in_thread(items())
     next(with_ahead)
     with_ahead.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith("synthgen-feed")]
+    assert [thread.is_alive() for thread in threads] == [False]
