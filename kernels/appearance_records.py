@@ -43,6 +43,7 @@ class StepSetting(IntEnum):
     ========== ============= ============ ================= ============== =================
     INTENSITY  mean          sd           to the one before background's   background's sd
                                                             mean
+                             F: dark background's mean      G: its sd
     OUTLINE    value         width
     TEXTURE    amplitude     buffer width ramp
     WAVES      amplitude     buffer width ramp
@@ -75,7 +76,13 @@ class StepSetting(IntEnum):
     COUNT = 13
     FIRST = 14  # number of its first field or wave
     TONE = 15  # which of the tables of tones is its own, -1 for none
-    SIZE = 16
+    F_LOW = 16
+    F_HIGH = 17
+    G_LOW = 18
+    G_HIGH = 19
+    DARK = 20  # INTENSITY: probability of a dark background
+    BLACK = 21  # INTENSITY: and of one that is black
+    SIZE = 22
 
 
 class Step(IntEnum):

@@ -105,12 +105,24 @@ REAL_FUNCTION float kept_away(const float* row, float mean, float background)
                   row[STEP_SETTING_A_HIGH]);
 }
 
+// Mean and standard deviation of the background.
+REAL_FUNCTION float2 drawn_background(const float* row, Words words)
+{
+    const float chance = unit_float(words.z);
+    if (chance < row[STEP_SETTING_BLACK])
+        return make_float2(0.0f, 0.0f);
+    if (chance < row[STEP_SETTING_BLACK] + row[STEP_SETTING_DARK])
+        return make_float2(uniform(words.x, row[STEP_SETTING_F_LOW], row[STEP_SETTING_F_HIGH]),
+                           uniform(words.y, row[STEP_SETTING_G_LOW], row[STEP_SETTING_G_HIGH]));
+    return make_float2(uniform(words.x, row[STEP_SETTING_D_LOW], row[STEP_SETTING_D_HIGH]),
+                       uniform(words.y, row[STEP_SETTING_E_LOW], row[STEP_SETTING_E_HIGH]));
+}
+
 // A label's mean: from the last one that goes by no other, on to its own.
 REAL_FUNCTION float mean_of(const float* row, Long seed, Long index, Long draw, Int label)
 {
     const float background =
-        uniform(random_words(seed, index, STREAM_CHAIN, draw).x, row[STEP_SETTING_D_LOW],
-                row[STEP_SETTING_D_HIGH]);
+        drawn_background(row, random_words(seed, index, STREAM_CHAIN, draw)).x;
     if (label == 0)
         return background;
     Int first = label;
@@ -148,6 +160,7 @@ REAL_FUNCTION void draw_octaves(int octaves, float amplitude, Words words, Words
 
 extern "C" __global__ void sample_chain(
     const float* settings,  // (S, STEP_SETTING_SIZE)
+    const int* alike,       // (L,)
     Long seed,
     const Long* indices,  // (B,)
     int channel,
@@ -179,6 +192,7 @@ extern "C" __global__ void sample_chain(
         ++step;
     }
     const float* row = settings + step * STEP_SETTING_SIZE;
+    const Int like = alike[label];
     float* own = tones + ((b * T + table) * L + label) * TONE_SIZE;
     for (int i = 0; i < TONE_SIZE; ++i)
         own[i] = 0.0f;
@@ -186,19 +200,19 @@ extern "C" __global__ void sample_chain(
     const int kind = (int)row[STEP_SETTING_KIND];
     const Long draw = first_draw(channel, step, CHAIN_PART_TONES);
     if (kind == STEP_KIND_INTENSITY) {
-        const unsigned int word = random_words(seed, index, STREAM_CHAIN, draw + label).y;
-        own[TONE_MEAN] = mean_of(row, seed, index, draw, label);
+        const Words words = random_words(seed, index, STREAM_CHAIN, draw + like);
+        own[TONE_MEAN] = mean_of(row, seed, index, draw, like);
         own[TONE_SD] =
-            label == 0 ? uniform(word, row[STEP_SETTING_E_LOW], row[STEP_SETTING_E_HIGH])
-                       : uniform(word, row[STEP_SETTING_B_LOW], row[STEP_SETTING_B_HIGH]);
+            like == 0 ? drawn_background(row, words).y
+                      : uniform(words.y, row[STEP_SETTING_B_LOW], row[STEP_SETTING_B_HIGH]);
         return;
     }
-    const Words words = random_words(seed, index, STREAM_CHAIN, draw + 2 * label);
-    const Words more = random_words(seed, index, STREAM_CHAIN, draw + 2 * label + 1);
+    const Words words = random_words(seed, index, STREAM_CHAIN, draw + 2 * like);
+    const Words more = random_words(seed, index, STREAM_CHAIN, draw + 2 * like + 1);
     float amplitude = range_a(row, words.x);
     if (row[STEP_SETTING_SHARE] > 0.0f)
         amplitude = amplitude * mean_of(settings + base * STEP_SETTING_SIZE, seed, index,
-                                        first_draw(channel, base, CHAIN_PART_TONES), label);
+                                        first_draw(channel, base, CHAIN_PART_TONES), like);
     const int octaves = kind == STEP_KIND_TEXTURE ? (int)row[STEP_SETTING_COUNT] : 1;
     draw_octaves(octaves, amplitude, words, more, own);
 }

@@ -3,6 +3,7 @@
 Ranges are uniform. A label's mean is drawn by itself or goes by that of the label before it, and is
 kept from the background's; the octaves of a label's texture share its amplitude by a Dirichlet
 distribution with all parameters 1, that is, like independent exponential numbers by their sum.
+Labels that are alike, as the left and the right one of two structures, have the tones of one.
 """
 
 import numpy as np
@@ -30,6 +31,9 @@ _B_LOW, _B_HIGH = int(StepSetting.B_LOW), int(StepSetting.B_HIGH)
 _C_LOW, _C_HIGH = int(StepSetting.C_LOW), int(StepSetting.C_HIGH)
 _D_LOW, _D_HIGH = int(StepSetting.D_LOW), int(StepSetting.D_HIGH)
 _E_LOW, _E_HIGH = int(StepSetting.E_LOW), int(StepSetting.E_HIGH)
+_F_LOW, _F_HIGH = int(StepSetting.F_LOW), int(StepSetting.F_HIGH)
+_G_LOW, _G_HIGH = int(StepSetting.G_LOW), int(StepSetting.G_HIGH)
+_DARK, _BLACK = int(StepSetting.DARK), int(StepSetting.BLACK)
 _SHARE, _COUNT, _TONE = int(StepSetting.SHARE), int(StepSetting.COUNT), int(StepSetting.TONE)
 _INTENSITY, _OUTLINE = int(StepKind.INTENSITY), int(StepKind.OUTLINE)
 _TEXTURE, _WAVES, _BIAS = int(StepKind.TEXTURE), int(StepKind.WAVES), int(StepKind.BIAS)
@@ -124,6 +128,21 @@ def kept_away(row, mean, background):
     return _within(background, step, row[_A_LOW], row[_A_HIGH])
 
 
+@device
+def drawn_background(row, words):
+    """Mean and standard deviation: of a black, of a dark, or of a background as its ranges say."""
+    chance = unit_float(words[2])
+    if chance < row[_BLACK]:
+        return ZERO, ZERO
+    if chance < row[_BLACK] + row[_DARK]:
+        return uniform(words[0], row[_F_LOW], row[_F_HIGH]), uniform(
+            words[1], row[_G_LOW], row[_G_HIGH]
+        )
+    return uniform(words[0], row[_D_LOW], row[_D_HIGH]), uniform(
+        words[1], row[_E_LOW], row[_E_HIGH]
+    )
+
+
 @inlined
 def _draw_intensities(row, seed, index, draw, tones, labels):
     """Mean and standard deviation of each label; ``tones`` is (L, Tone.SIZE), written."""
@@ -131,9 +150,8 @@ def _draw_intensities(row, seed, index, draw, tones, labels):
     for label in range(labels):
         words, own = _words(seed, index, draw + label), label * _TONE_SIZE
         if label == 0:
-            background = uniform(words[0], row[_D_LOW], row[_D_HIGH])
+            background, tones[_SD] = drawn_background(row, words)
             tones[_MEAN] = background
-            tones[_SD] = uniform(words[1], row[_E_LOW], row[_E_HIGH])
             continue
         mean = uniform(words[0], row[_A_LOW], row[_A_HIGH])
         # Label 1 has none before it but the background.
@@ -175,12 +193,22 @@ def _draw_amplitudes(row, seed, index, draw, base, tones, labels):
             tones[own + octave] = amplitude * (tones[own + octave] / total)
 
 
+@inlined
+def _share_tones(alike, tones, labels):
+    """Give each label the tones of the one that it is like; ``tones`` is (L, Tone.SIZE)."""
+    for label in range(labels):
+        own, other = label * _TONE_SIZE, int(alike[label]) * _TONE_SIZE
+        for i in range(_TONE_SIZE):
+            tones[own + i] = tones[other + i]
+
+
 @kernel
-def sample_chain(settings, seed, index, channel, drawn, tones, extremes):
+def sample_chain(settings, alike, seed, index, channel, drawn, tones, extremes):
     """Draw the steps of a chain.
 
     Args:
         settings: (S, StepSetting.SIZE) float32.
+        alike: (L,) int32, the label value whose tones each has; that one has its own.
         seed: uint64.
         index: uint64, of the volume.
         channel: of the image.
@@ -208,3 +236,4 @@ def sample_chain(settings, seed, index, channel, drawn, tones, extremes):
         else:
             means = pointer(tones, base * size)
             _draw_amplitudes(row, seed, index, draw, means, target, tones.shape[1])
+        _share_tones(pointer(alike, 0), target, tones.shape[1])

@@ -29,13 +29,13 @@ EVERY_STEP: list[dict[str, Any]] = [
 ]
 
 
-def chain(*steps: dict[str, Any], channels: int = 1) -> dict[str, Any]:
-    return {"kind": "chain", "channels": channels, "steps": list(steps)}
+def chain(*steps: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    return {"kind": "chain", "steps": list(steps), **settings}
 
 
-def variant(name="avs-db", steps=EVERY_STEP, shape=SMALL, channels=1, **changes):
+def variant(name="avs-db", steps=EVERY_STEP, shape=SMALL, channels=1, sides="apart", **changes):
     recipe = load_recipe(name).at_shape(shape)
-    values = recipe.to_dict() | {"appearance": chain(*steps, channels=channels)}
+    values = recipe.to_dict() | {"appearance": chain(*steps, channels=channels, sides=sides)}
     return type(recipe).from_dict(values).replace(**{"image_dtype": "float32"} | changes).resolved()
 
 
@@ -54,6 +54,7 @@ VARIANTS = {
     "fdif by overlap": lambda: variant("fdif", placement={"kind": "overlap"}),
     "shells": lambda: variant("fake-it-right", steps=[SHELL, *EVERY_STEP[3:]]),
     "organs": lambda: variant("fake-it-right"),
+    "organs, sides alike": lambda: variant("fake-it-right", sides="alike"),
     "32x48x80": lambda: variant(shape=(32, 48, 80)),
 }
 
@@ -114,6 +115,30 @@ def test_intensities_are_those_drawn_for_each_label():
             normal = stats.kstest((found - mean) / sd, "norm")
             assert normal.pvalue > 1e-4
             assert abs(found.std() / sd - 1) < 5 / found.size**0.5
+
+
+@pytest.mark.parametrize("name", ["fake-it-right", "synthseg"])
+@pytest.mark.parametrize("sides", ["alike", "apart"])
+def test_left_and_right_look_the_same_where_they_are_alike(name, sides):
+    recipe = variant(name, steps=[FLAT], shape=(32, 32, 32), sides=sides)
+    pairs = [
+        [recipe.class_names.index(f"{organ}_{side}") for side in ("left", "right")]
+        for organ in ("kidney", "lung")
+    ]
+    volumes = (Made(recipe, index) for index in range(30))
+    made = next(made for made in volumes if np.isin(pairs, made.label).all())
+    for pair in pairs:
+        left, right = (np.unique(made.image[0][made.label == value]) for value in pair)
+        assert len(left) == len(right) == 1
+        assert (left == right) == (sides == "alike")
+    alike = 2 * (sides == "alike")
+    assert len(np.unique(made.image[0])) == len(np.unique(made.label)) - alike
+
+
+def test_sides_are_of_a_bank_s_structures_only():
+    message = "appearance.sides: must be apart, .* got alike with polygon_stack shapes"
+    with pytest.raises(RecipeError, match=message):
+        variant(sides="alike")
 
 
 @pytest.mark.parametrize("model", ["gaussian", "rician", "speckle"])
@@ -196,6 +221,8 @@ BAD = [
      "steps.1.across: three standard deviations must fit into a side of 17 voxels, got 6"),
     ([INTENSITY, INTENSITY], "steps.1.kind: begins a chain, got intensity"),
     ([CONTOUR, {"kind": "texture", "relative": True}], "steps.1.relative: needs a chain that"),
+    ([INTENSITY | {"background": {"dark": {"probability": 0.7}, "black": 0.4}}],
+     "appearance.steps.0.background.black: must be at most 1 with dark.probability, got 0.4 . 0.7"),
     ([SHELL], "appearance.steps.0.kind: must be contour or mapper or intensity with polygon_stack"),
     ([INTENSITY, {"kind": "texture", "buffer": {"width": [2.0, 6.0]}}],
      r"buffer.width: with the ramp at most 7 voxels"),

@@ -47,6 +47,8 @@ class Chain(Settings):
 
     Attributes:
         channels: of the image; each takes all steps with draws of its own.
+        sides: whether the left and the right one of two structures of a bank have the same
+            intensities and textures, ``alike``, or each its own, ``apart``.
         steps: the first is what the image begins with: ``intensity``, or an appearance that stands
             alone too (``contour``, ``shell``, ``mapper``), whose 255 becomes 1. At the end
             intensities are clipped to 0 .. 1; uint8 images hold 255 times as much.
@@ -54,6 +56,7 @@ class Chain(Settings):
 
     kind: Literal["chain"] = "chain"
     channels: Annotated[Int, Field(ge=1, le=CHANNELS_MAX)] = 1
+    sides: Literal["alike", "apart"] = "apart"
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=STEPS_MAX)]
 
     @model_validator(mode="after")
@@ -154,6 +157,7 @@ class Chain(Settings):
         settings[:, StepSetting.TONE] -= 1
         return ChainTables(
             channels=self.channels,
+            sides_alike=self.sides == "alike",
             base=None if self.base is None else self.base.tables("uint8"),
             settings=settings,
             fields=tuple(fields),

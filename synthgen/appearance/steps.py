@@ -94,15 +94,41 @@ class StepSettings(Settings):
         """Raise ValueError, naming a field, unless volumes of ``shape`` are large enough."""
 
 
+class Dark(Settings):
+    """A background that is dark in some volumes.
+
+    Attributes:
+        probability: of it.
+        mean, sd: as of ``Intensity``.
+    """
+
+    probability: Share = 0.25
+    mean: Positive = (0.0, 0.06)
+    sd: Positive = (0.0, 0.02)
+
+
 class Background(Settings):
     """What is labelled 0.
 
     Attributes:
         mean, sd: as of ``Intensity``.
+        dark: instead, in some volumes.
+        black: probability of a mean and a deviation of 0 instead.
     """
 
     mean: Positive = (0.0, 0.0)
     sd: Positive = (0.0, 0.0)
+    dark: Dark | None = None
+    black: Share = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.dark is not None and self.dark.probability + self.black > 1:
+            raise ValueError(
+                "black: must be at most 1 with dark.probability, "
+                f"got {self.black:g} + {self.dark.probability:g}"
+            )
+        return self
 
 
 class Neighbour(Settings):
@@ -139,11 +165,14 @@ class Intensity(StepSettings):
 
     def columns(self) -> Mapping[StepSetting, Any]:
         behind = self.background or Background(mean=self.mean, sd=self.sd)
+        dark = behind.dark or Dark(probability=0)
         near = self.neighbour or Neighbour(probability=0, difference=(0, 0))
         return {
             StepSetting.A_LOW: self.mean, StepSetting.B_LOW: self.sd,
             StepSetting.C_LOW: near.difference, StepSetting.SHARE: near.probability,
             StepSetting.D_LOW: behind.mean, StepSetting.E_LOW: behind.sd,
+            StepSetting.F_LOW: dark.mean, StepSetting.G_LOW: dark.sd,
+            StepSetting.DARK: dark.probability, StepSetting.BLACK: behind.black,
             StepSetting.COUNT: self.contrast,
         }  # fmt: skip
 

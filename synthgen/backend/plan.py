@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from synthgen.kernels.anatomy_records import BankStructure
 from synthgen.kernels.streams import Stream
 from synthgen.rng import random_words
 
@@ -147,6 +148,12 @@ class BankTables:
     def objects(self) -> int:
         return len(self.structures)
 
+    @property
+    def other_sides(self) -> npt.NDArray[np.int32]:
+        """(1 + C,) the label value of each one's other side; its own where it has none."""
+        mirrors = self.structures[:, BankStructure.MIRROR].astype(np.int32)
+        return np.concatenate([np.zeros(1, np.int32), 1 + mirrors])
+
 
 @dataclass(frozen=True)
 class FractalTables(ObjectTables):
@@ -203,14 +210,15 @@ class LabelMapTables:
         settings: (SubjectSampling.SIZE,) float32, but for the volume's.
         maps: (S, depth, height, width) uint8, labels 0 .. 255; the outermost voxels are 0.
         bodies: (S, 6) float32, middle and sides of the box of all that is labelled, source voxels.
-        mirrored: (256,) uint8, the label of each in a mirror.
+        other_sides: (256,) uint8, the label value of each one's other side; its own where it has
+            none.
         reach: source voxels from a map's first one that a volume's middle may be.
     """
 
     settings: npt.NDArray[np.float32]
     maps: npt.NDArray[np.uint8]
     bodies: npt.NDArray[np.float32]
-    mirrored: npt.NDArray[np.uint8]
+    other_sides: npt.NDArray[np.uint8]
     reach: float
 
     @property
@@ -350,6 +358,7 @@ class ChainTables:
 
     Attributes:
         channels: of the image, each by a chain of its own draws.
+        sides_alike: whether left and right structures have the same tones.
         base: what draws the image that the chain begins with; None: its first step needs none.
         settings: (S, StepSetting.SIZE) float32.
         fields: of all steps, in their order.
@@ -357,6 +366,7 @@ class ChainTables:
     """
 
     channels: int
+    sides_alike: bool
     base: "ContourTables | MapperTables | ShellTables | None"
     settings: npt.NDArray[np.float32]
     fields: tuple[FieldSpec, ...]

@@ -7,6 +7,7 @@ from synthgen.appearance.mapper import MappedDistance
 from synthgen.kernels.sdf_records import SDF_CORNERS_MAX
 from synthgen.labels.tasks import LabelSettings
 from synthgen.settings import Settings
+from synthgen.shapes.of_bank import OfBank
 from synthgen.shapes.polygon_stack import PolygonStack
 from synthgen.shapes.sdf import SdfShapes
 
@@ -84,6 +85,11 @@ def _check_chain(chain: Chain, fits: Fits, shapes: Settings, labels: LabelSettin
         bases = tuple(kind for kind in fits.appearance if kind != "chain")
         allowed = (*bases, "intensity")
         _check_kind("appearance.steps.0.kind", kind_of(chain.base), allowed, kind_of(shapes))
+    if chain.sides == "alike" and not isinstance(shapes, OfBank):
+        raise ValueError(
+            "appearance.sides: must be apart, as only a bank's structures have sides, got alike "
+            f"with {kind_of(shapes)} shapes"
+        )
     if not labels.per_voxel or len(labels.task_names) > 1:
         raise ValueError(
             f"labels.kind: a chain goes by one label map, got {kind_of(labels)} of "

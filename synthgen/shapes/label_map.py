@@ -123,7 +123,7 @@ class LabelMapShapes(OfBank):
             settings=self._settings(found),
             maps=whole.maps if shown.all() else whole.maps[shown],
             bodies=np.ascontiguousarray(bodies[shown], np.float32),
-            mirrored=self._mirrored(found),
+            other_sides=self._other_sides(found),
             reach=self._reach(found, whole),
         )
 
@@ -142,8 +142,8 @@ class LabelMapShapes(OfBank):
         row[SubjectSampling.SHIFT] = self.shift
         return row
 
-    def _mirrored(self, found: Bank) -> NDArray[np.uint8]:
-        """(256,) the label of each label value in a mirror: that of the other side, if chosen."""
+    def _other_sides(self, found: Bank) -> NDArray[np.uint8]:
+        """(256,) the label value of each one's other side, if chosen; else its own."""
         names = self.drawn_names
         table = np.arange(_VALUES, dtype=np.uint8)
         for number, name in enumerate(names, 1):

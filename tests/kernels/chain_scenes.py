@@ -17,7 +17,7 @@ def tables_of(
     settings = np.zeros((len(kinds), StepSetting.SIZE), np.float32)
     settings[:, StepSetting.KIND] = kinds
     none = np.zeros((0, 1), np.float32)
-    return ChainTables(1, None, settings, fields, none if bands is None else bands)
+    return ChainTables(1, False, None, settings, fields, none if bands is None else bands)
 
 
 def drawn_steps(count: int, active: Sequence[int] | None = None) -> np.ndarray:

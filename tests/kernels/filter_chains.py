@@ -9,11 +9,14 @@ from synthgen.backend.calls.filters import FilterLines, SampleChain, SampleFilte
 from tests.backends import HostLauncher, garbage
 
 
-def chain_of(*steps, shape=(16, 16, 16), spacing=(1.0, 1.0, 1.0), values=5, intensity=None):
+def chain_of(
+    *steps, shape=(16, 16, 16), spacing=(1.0, 1.0, 1.0), values=5, intensity=None, alike=None
+):
     """A chain of step settings after intensities."""
     first = {"kind": "intensity", **(intensity or {})}
     tables = ChainSettings(steps=[first, *steps]).tables("float32")
-    return Chain(shape, spacing, values, "float32", "uint8", tables)
+    alike = np.arange(values, dtype=np.int32) if alike is None else np.array(alike, np.int32)
+    return Chain(shape, spacing, alike, "float32", "uint8", tables)
 
 
 def sampling(chain, channel=0):

@@ -21,7 +21,7 @@ SHAPES = [(6, 20, 33), (1, 30, 50), (9, 140, 3)]
 
 def chain_of(shape, label_dtype: str = "uint8") -> Chain:
     tables = tables_of(KINDS, FIELDS, bands_of(tuple(ARCHETYPES), 12, 2))
-    return Chain(shape, (1.0, 1.0, 1.0), 7, "uint8", label_dtype, tables)
+    return Chain(shape, (1.0, 1.0, 1.0), np.arange(7, dtype=np.int32), "uint8", label_dtype, tables)
 
 
 def batch_arrays(call: Call, chain: Chain) -> dict[str, np.ndarray]:

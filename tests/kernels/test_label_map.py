@@ -216,7 +216,7 @@ def test_voxels_are_the_nearest_of_the_source(shape):
         voxel = np.clip((at + (1 << 17)) >> 18, 0, (np.array(SOURCE) - 1)[:, None, None, None])
         found = given.maps[drawn.poses[b, 0, Pose.SHAPE]][tuple(voxel)]
         if drawn.poses[b, 0, Pose.VALUE]:
-            found = given.mirrored[found]
+            found = given.other_sides[found]
         np.testing.assert_array_equal(drawn.label[b, 0], found)
 
 

@@ -106,6 +106,35 @@ def test_means_and_deviations_of_labels():
     assert len(np.unique(tones[:, 1:, MEAN])) > 0.99 * tones[:, 1:, MEAN].size
 
 
+def test_backgrounds_that_are_dark_or_black():
+    dark = {"probability": 0.3, "mean": (0.02, 0.06), "sd": (0.01, 0.02)}
+    background = {"mean": (0.5, 0.7), "sd": (0.1, 0.2), "dark": dark, "black": 0.1}
+    intensity = {"mean": (0.2, 0.9), "background": background, "contrast": 0.1}
+    tones = tones_of(intensity, values=2, count=COUNT)[:, 0]
+    mean, sd = tones[:, 0, MEAN], tones[:, 0, SD]
+    black, light = mean == 0, mean > 0.1
+    assert binomtest(int(black.sum()), COUNT, 0.1).pvalue > SURE
+    assert binomtest(int(light.sum()), COUNT, 0.6).pvalue > SURE
+    assert not sd[black].any()
+    for chosen, means, sds in (
+        (light, (0.5, 0.7), (0.1, 0.2)), (~light & ~black, (0.02, 0.06), (0.01, 0.02)),
+    ):  # fmt: skip
+        assert kstest(mean[chosen], law(*means)).pvalue > SURE
+        assert kstest(sd[chosen], law(*sds)).pvalue > SURE
+    # Contrast is to the background that was drawn.
+    assert np.abs(tones[:, 1, MEAN] - mean).min() >= 0.1 - 1e-6
+    assert np.abs(tones[light, 1, MEAN] - 0.0).min() == pytest.approx(0.2, abs=0.02)
+
+
+def test_labels_that_are_alike_have_the_tones_of_one():
+    texture = {"kind": "texture", "relative": True}
+    near = {"neighbour": {"probability": 0.7}, "sd": (0.1, 0.2)}
+    alike = [0, 1, 2, 1, 4, 2, 6, 7]
+    apart = tones_of(near, texture, values=8)
+    found = tones_of(near, texture, values=8, alike=alike)
+    assert np.array_equal(found, apart[:, :, alike])
+
+
 def test_neighbours_go_by_the_label_before():
     near = {"probability": 0.6, "difference": (0.01, 0.03)}
     means = tones_of({"mean": (0.0, 1.0), "neighbour": near})[:, 0, 1:, MEAN].astype(np.float64)
@@ -205,6 +234,7 @@ ALL = [
 INTENSITIES = {
     "plain": {},
     "near": {"neighbour": {"probability": 0.9}, "contrast": 0.1, "background": None},
+    "dark": {"background": {"dark": {"probability": 0.6}, "black": 0.3}, "contrast": 0.3},
     "all near": {"neighbour": {"probability": 1.0}, "contrast": 0.3, "sd": (0.0, 0.1)},
 }
 
@@ -212,10 +242,17 @@ INTENSITIES = {
 @needs_compiler
 @pytest.mark.parametrize(
     ("name", "values", "sanitize"),
-    [("plain", 2, False), ("near", 300, False), ("all near", 40, False), ("near", 129, True)],
+    [
+        ("plain", 2, False),
+        ("near", 300, False),
+        ("all near", 40, False),
+        ("dark", 70, False),
+        ("near", 129, True),
+    ],
 )
 def test_c_equals_the_twin(name, values, sanitize):
-    chain = chain_of(*ALL, values=values, intensity=INTENSITIES[name])
+    pairs = np.arange(values) // 2 * 2
+    chain = chain_of(*ALL, values=values, intensity=INTENSITIES[name], alike=pairs)
     indices = [0, 5, 2**63 + 1]
     for channel in (0, 7):
         calls = sampling(chain, channel)[:1]

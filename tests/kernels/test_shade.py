@@ -37,6 +37,7 @@ from tests.kernels.test_sdf import functions_of
 SHAPES = [(5, 7, 33), (1, 40, 50), (3, 2, 1), (2, 5, 2100), (1, 1, 9)]
 IMAGES = {"uint8": "uint8", "float16": "uint16", "float32": "uint32"}
 LABELS = 40
+OWN = np.arange(LABELS, dtype=np.int32)  # no two are alike
 SEED, INDICES = np.uint64(2**63 + 11), np.array([3, 2**40 + 9], np.uint64)
 CHANNELS, CHANNEL = 3, 1
 WAVES = 5
@@ -99,7 +100,7 @@ class Scene:
             settings[NUMBER[name], StepSetting.FIRST] = own[0]
             settings[NUMBER[name], StepSetting.COUNT] = len(own)
         settings[NUMBER["waves"], [StepSetting.FIRST, StepSetting.COUNT]] = 1, WAVES - 1
-        chain = Chain(shape, (1.0, 1.0, 1.0), LABELS, image, label, tables)
+        chain = Chain(shape, (1.0, 1.0, 1.0), OWN, image, label, tables)
         lattice = field_tables(FIELDS, shape)
         steps = np.zeros((batch, len(STEPS), Step.SIZE), np.float32)
         steps[:, :, Step.ACTIVE] = 1
@@ -154,7 +155,7 @@ class Scene:
         after = self.copy()
         batch = Buffers(SEED, INDICES, {**after.arrays, **self._constants(program)})
         chain = Chain(
-            self.chain.shape, self.chain.spacing, LABELS, self.chain.image_dtype,
+            self.chain.shape, self.chain.spacing, OWN, self.chain.image_dtype,
             self.chain.label_dtype, replace(self.chain.tables, channels=CHANNELS),
         )  # fmt: skip
         Shade(chain, CHANNEL, 0).on_cuda(batch, HostLauncher(**options))()

@@ -155,7 +155,7 @@ def test_planes_are_volumes_too():
 
 def test_tables():
     tables = LabelMapShapes(structures=NAMES, rotation=(-90.0, 45.0)).resolved().tables((9, 9, 9))
-    assert tables.mirrored[:6].tolist() == [0, 1, 2, 4, 3, 5]  # the right kidney is not there
+    assert tables.other_sides[:6].tolist() == [0, 1, 2, 4, 3, 5]  # the right kidney is not there
     assert set(np.unique(tables.maps)) == {0, 1, 2, 3, 4}
     assert tables.maps.shape[0] == len(tables.bodies) == open_bank("builtin").subjects
     low, high = tables.settings[[SubjectSampling.TURN_LOW, SubjectSampling.TURN_HIGH]]

@@ -28,7 +28,7 @@ DIGESTS = {
     "avs-db-4": "c15ad90e9a04f800fa0e261a16044ba720617d39c62066b8910c8d6ff7ba181a",
     "avs-db-legacy": "ed37dcb66da95710c0807a4bfc1517fa69158da6a7edeb969ceab55fbc98ed27",
     "avs-db-no-overlap": "d8c51a409092bb06aee255f39af1e1e26c20c76ca60800ce38ff4057ffaf6f9e",
-    "boundary-safe": "424c995577665bd4930f867689f68360f5eb2af66b5237af2a7905e99959ed8b",
+    "boundary-safe": "891ab5987003ecb081dafe12d875b2ab0def72eac8dd0491dd91977c5fdfc8cc",
     "fake-it-right": "779f173fe41e021145f709482930fa102877457b468a33ddded01803517ed8a8",
     "fdif": "8000c093247ec0cfd0aa52404afd088b093130705df48204df83f6de400bd73c",
     "fdif-classification": "af30f75bfba7aed1ed275e7f39a40c6f26d4e30ab7dd400118f5d636dd8fcc06",
@@ -36,11 +36,11 @@ DIGESTS = {
     "fdif-multitask": "53af3d31c5eabb15116641fac93c93a250e3a76da5cae73fef56a041e71fdf8f",
     "fdif-paper": "b1c9df990c65b43a830a038792a5cc839397e692644bf1caadbbc6595cdd6bb8",
     "mixture": "f880b3eae791408fae1e74f3d012db6d267eca75dc9d077448c26b450aaee897",
-    "sap": "177c384f9851315c5221a917c07065d02f9e12e5410af6cea59ededc586024f2",
-    "synthfm": "316739ab04255e68ddb67cfdded1761d7d0ea422354663566946ac00c5c1fd15",
-    "synthfm-3d": "2cdd4954b060405839fffd9976ebffc6188a4a95024de59e1bb21ee725673b8c",
-    "synthseg": "1c91e3a60381a19e00baf836c5cc727dfd5a3dae2f28f47f500924c8fcfccd36",
-    "v-pcf": "d56106705af0a7940bd92862ee993d6e868f79ceb350335152596cbc7f409de8",
+    "sap": "815e62957bb36eef7866c8b12478c0c61ba698118bf627dcd584f5c2491336f3",
+    "synthfm": "fb920a286a85e6c96c25b2c9e59d2bc02b57a10afe8de60a11248f4f3555111e",
+    "synthfm-3d": "3a1d8896578e4cb9c8fbd06baacd725d52e848ce8dcd1bf9ebb99c7a1fc4a5e5",
+    "synthseg": "3d7c47fc8b1475a1180920237ef0ae781a708887bc4f415a69620e6cefd304cf",
+    "v-pcf": "a7233e85ca4fd6b0e3d431cc800ec7529fd48c7e5a25d853c9a914079fff764e",
 }
 
 MINIMAL = "name: mine\nshapes: {kind: polygon_stack, sections: [3], z_rules: [prism]}\n"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
 import numpy.typing as npt
 
 from synthgen.backend.base import Buffers, Call, Launcher, Scratch
@@ -11,7 +12,7 @@ from synthgen.backend.calls.chain import FILTERS, Chain
 from synthgen.backend.calls.fields import LabelDistance, LayNodes, SampleWaves
 from synthgen.backend.calls.filters import FilterLines, SampleChain, SampleFilters
 from synthgen.backend.calls.shading import Shade
-from synthgen.backend.plan import ChainTables, Plan
+from synthgen.backend.plan import BankTables, ChainTables, LabelMapTables, Plan
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def _redirected(buffers: Buffers) -> Buffers:
 def chain_calls(plan: Plan, tables: ChainTables) -> Iterator[Call]:
     """The calls that follow those that make the label map, and ``grey`` where there is a base."""
     chain = Chain(
-        plan.shape, plan.spacing, plan.labels.values, plan.image_dtype, plan.label_dtype, tables
+        plan.shape, plan.spacing, _alike(plan, tables), plan.image_dtype, plan.label_dtype, tables
     )
     if chain.near_boundaries:
         yield LabelDistance(chain)
@@ -68,3 +69,12 @@ def chain_calls(plan: Plan, tables: ChainTables) -> Iterator[Call]:
             else:
                 yield Shade(chain, channel, number)
                 number += 1
+
+
+def _alike(plan: Plan, tables: ChainTables) -> npt.NDArray[np.int32]:
+    """(L,) the label value whose tones each has: the lower one of two sides that are alike."""
+    values = np.arange(plan.labels.values, dtype=np.int32)
+    if not tables.sides_alike:
+        return values
+    assert isinstance(plan.shapes, BankTables | LabelMapTables)  # no others have sides
+    return np.minimum(values, plan.shapes.other_sides[: len(values)])

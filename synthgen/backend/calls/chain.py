@@ -21,16 +21,21 @@ class Chain:
     Attributes:
         shape: (D, H, W) in voxels.
         spacing: mm of a voxel.
-        values: L, label values.
+        alike: (L,) int32, the label value whose tones each label value has.
         image_dtype, label_dtype: NumPy names.
     """
 
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
-    values: int
+    alike: npt.NDArray[np.int32]
     image_dtype: str
     label_dtype: str
     tables: ChainTables
+
+    @property
+    def values(self) -> int:
+        """L, label values."""
+        return len(self.alike)
 
     @property
     def steps(self) -> int:

@@ -39,7 +39,7 @@ class SampleChain(Call):
     name = "sample_chain"
 
     def constants(self) -> Mapping[str, npt.NDArray[Any]]:
-        return {"chain_settings": self.chain.tables.settings}
+        return {"chain_settings": self.chain.tables.settings, "alike": self.chain.alike}
 
     def scratch(self) -> Mapping[str, Scratch]:
         chain = self.chain
@@ -51,8 +51,8 @@ class SampleChain(Call):
 
     def on_cpu(self, volume: Buffers) -> Callable[[], None]:
         return partial(
-            sample_chain, volume["chain_settings"], volume.seed, volume.indices[0], self.channel,
-            volume["drawn"], volume["tones"], volume["extremes"],
+            sample_chain, volume["chain_settings"], volume["alike"], volume.seed,
+            volume.indices[0], self.channel, volume["drawn"], volume["tones"], volume["extremes"],
         )  # fmt: skip
 
     def on_cuda(self, batch: Buffers, start: Launcher) -> Callable[[], None]:
@@ -60,9 +60,9 @@ class SampleChain(Call):
         return partial(
             start.launch, "sample_chain", (blocks, chain.toned + 1, len(batch)), _THREADS,
             (
-                batch["chain_settings"], batch.seed, batch.indices, np.int32(self.channel),
-                batch["drawn"], batch["tones"], batch["extremes"], np.int32(chain.steps),
-                np.int32(chain.toned), np.int64(chain.values),
+                batch["chain_settings"], batch["alike"], batch.seed, batch.indices,
+                np.int32(self.channel), batch["drawn"], batch["tones"], batch["extremes"],
+                np.int32(chain.steps), np.int32(chain.toned), np.int64(chain.values),
             ),
         )  # fmt: skip
 

@@ -137,12 +137,12 @@ class DrawLabelMap(Call):
     name = "draw"
 
     def constants(self) -> Mapping[str, npt.NDArray[Any]]:
-        return {"maps": self.maps.shapes.maps, "mirrored": self.maps.shapes.mirrored}
+        return {"maps": self.maps.shapes.maps, "other_sides": self.maps.shapes.other_sides}
 
     def on_cpu(self, volume: Buffers) -> Callable[[], None]:
         return partial(
-            draw_label_map, volume["poses"], volume["lattice"], volume["maps"], volume["mirrored"],
-            volume["label"].reshape(-1), self.maps.shape,
+            draw_label_map, volume["poses"], volume["lattice"], volume["maps"],
+            volume["other_sides"], volume["label"].reshape(-1), self.maps.shape,
         )  # fmt: skip
 
     def on_cuda(self, batch: Buffers, start: Launcher) -> Callable[[], None]:
@@ -151,8 +151,8 @@ class DrawLabelMap(Call):
         return partial(
             start.launch, "draw_label_map", (-(-pieces // 256), len(batch), 1), 256,
             (
-                batch["poses"], batch["lattice"], batch["maps"], batch["mirrored"], batch["label"],
-                np.int64(self.maps.lattice_size),
+                batch["poses"], batch["lattice"], batch["maps"], batch["other_sides"],
+                batch["label"], np.int64(self.maps.lattice_size),
                 *(np.int32(side) for side in self.maps.shapes.maps.shape[1:]),
                 np.int32(depth), np.int32(height), np.int32(width),
             ),
