@@ -1,5 +1,6 @@
 """What all recipe settings share: strict types, ranges, lengths that scale, one-line errors."""
 
+import math
 import reprlib
 from fractions import Fraction
 from pathlib import Path
@@ -56,6 +57,15 @@ class Settings(BaseModel):
     def pinned(self) -> bool:
         """Whether files that are named are pinned, so that all classes are known."""
         return True
+
+    def largest_ball(self, shape: Shape, spacing: tuple[float, float, float]) -> float:
+        """A radius, voxels, that no ball in an object of these shapes exceeds, if one is known.
+
+        Args:
+            shape: (D, H, W) of the volume, voxels.
+            spacing: (z, y, x) of a voxel, mm.
+        """
+        return math.inf
 
     def remarks(self) -> list[str]:
         """What is worth telling of files that are named, a line each.

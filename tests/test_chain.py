@@ -197,6 +197,41 @@ def test_a_buffer_wider_than_all_objects_leaves_no_texture_on_them():
     assert all(len(found) == 1 for found in values)
 
 
+THIN = {
+    "avs-db": {"shapes__depth": (5, 6)},
+    "v-pcf": {"shapes__size": (5, 7), "shapes__objects": 1},
+    "synthfm-3d": {"shapes__radius": (0.02, 0.04), "shapes__least_voxels": 1},
+    "synthseg": {"shapes__structures": ("spinal_canal", "trachea")},
+    "fake-it-right": {"shapes__structures": ("esophagus", "trachea"), "shapes__zoom": (6.0, 7.0)},
+}
+
+
+@pytest.mark.parametrize("name", THIN)
+@pytest.mark.parametrize("thin", [False, True])
+def test_no_ball_in_an_object_is_larger_than_said(name, thin):
+    alone = {"shapes__objects": 1} if name in ("avs-db", "v-pcf") else {}
+    recipe = variant(name, steps=[INTENSITY], shape=(48, 56, 40)).replace(
+        **alone | (THIN[name] if thin else {})
+    )
+    said = recipe.shapes.largest_ball(recipe.reference_shape, recipe.spacing)
+    found = [
+        ndimage.distance_transform_edt(np.pad(label == value, 1)).max()
+        for label in cpu(recipe).batch(range(6)).label[:, 0]
+        for value in np.unique(label)[1:]
+    ]
+    assert max(found) <= said + 1, "a voxel's middle is half a voxel from its sides"
+
+
+@pytest.mark.parametrize("name", THIN)
+def test_a_buffer_wider_than_all_objects_is_told_of(name):
+    texture = {"kind": "texture", "buffer": {"width": [4.0, 4.0]}}
+    recipe = variant(name, steps=[INTENSITY, texture], shape=(48, 56, 40))
+    told = "appearance.steps.1.buffer.width: every object is thinner than two buffers of 4 voxels"
+    assert not [line for line in recipe.remarks() if "buffer" in line]
+    (line,) = [line for line in recipe.replace(**THIN[name]).remarks() if "buffer" in line]
+    assert line.startswith(told)
+
+
 def test_normalized_images_reach_both_ends():
     made = Made(variant(steps=[INTENSITY, {"kind": "normalize"}]))
     assert made.image.min() == 0

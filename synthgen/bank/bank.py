@@ -20,7 +20,8 @@ from synthgen.kernels.anatomy_records import BankShape
 FORMAT_VERSION = 1
 CENTRE_UNIT = 4096  # of centroids, a lattice step
 SLOPE_UNIT = 256
-_UNIT = 16  # of distances
+UNIT = 16  # of distances, a lattice step
+CLIP = 32 * UNIT  # of distances
 # Of a path over neighbours; longest for its line is that to (1, sqrt(2) - 1, sqrt(3) - sqrt(2)).
 _DETOUR = math.sqrt(1 + (math.sqrt(2) - 1) ** 2 + (math.sqrt(3) - math.sqrt(2)) ** 2)
 
@@ -79,6 +80,15 @@ class Bank:
     def present(self) -> NDArray[np.bool_]:
         """(S, C), whether a person has a structure."""
         return np.asarray(self.shapes[..., BankShape.DEPTH] > 0)
+
+    def deepest(self, structure: int) -> float:
+        """Largest distance of a place in any person's solid from its surface, mm.
+
+        Infinite where distances are cut.
+        """
+        people = np.flatnonzero(self.present[:, structure]).tolist()
+        least = min((int(self.grid(subject, structure).min()) for subject in people), default=0)
+        return -least / UNIT * self.spacing if least > -CLIP else math.inf
 
     def grid(self, subject: int, structure: int) -> NDArray[np.int16]:
         """Distances of one shape, (D, H, W); all 0 where it is missing."""
@@ -140,7 +150,7 @@ def slope_of(grid: NDArray[np.int16]) -> int:
             ahead = values[tuple(slice(max(n, 0), min(n, 0) or None) for n in step)]
             behind = values[tuple(slice(max(-n, 0), min(-n, 0) or None) for n in step)]
             most = int(np.abs(ahead - behind).max(initial=0))
-            steepest = max(steepest, most / _UNIT / math.sqrt(sum(n * n for n in step)))
+            steepest = max(steepest, most / UNIT / math.sqrt(sum(n * n for n in step)))
     return math.ceil(steepest * _DETOUR * SLOPE_UNIT)
 
 

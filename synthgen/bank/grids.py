@@ -8,12 +8,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from synthgen.bank.bank import CLIP, UNIT
 from synthgen.bank.subject import Grid, Mask
 from synthgen.cores import available_cores
 from synthgen.meshes import Mesh
 
-UNIT = 16  # of stored distances, a lattice step
-CLIP = 32 * UNIT  # of stored distances
 MARGIN = 8  # lattice points about a solid
 VALUES_MAX = 2**28  # of a grid
 _VOXELS_MAX = 2**27  # of a mask in its own voxels, margin included

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthgen.bank.bank import CENTRE_UNIT, slope_of
-from synthgen.bank.grids import UNIT
+from synthgen.bank.bank import CENTRE_UNIT, UNIT, slope_of
 from synthgen.kernels.anatomy_records import BANK_POINTS
 
 _SWEEPS = 8  # of Jacobi's method for 3 x 3; it has converged after 5

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from synthgen.bank.bank import ARRAYS, CENTRE_UNIT, FORMAT_VERSION, Bank, BankError
-from synthgen.bank.grids import CLIP
+from synthgen.bank.bank import ARRAYS, CENTRE_UNIT, CLIP, FORMAT_VERSION, Bank, BankError
 from synthgen.bank.names import checked_name
 from synthgen.bank.relations import Relations, RelationsError
 from synthgen.kernels.anatomy_records import BANK_POINTS, STRUCTURES_MAX, BankShape

@@ -228,8 +228,9 @@ class Recipe(Document):
             ValueError: files are not what the recipe was pinned to.
         """
         found = self.shapes.remarks()
-        if isinstance(self.appearance, Chain) and isinstance(self.shapes, PolygonStack):
-            found += self.appearance.buffers_wider_than(min(self.shapes.box_high) / 2)
+        if isinstance(self.appearance, Chain):
+            ball = self.shapes.largest_ball(self.reference_shape, self.spacing)
+            found += self.appearance.buffers_wider_than(ball)
         return found
 
     def to_dict(self) -> dict[str, Any]:

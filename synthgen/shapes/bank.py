@@ -18,7 +18,7 @@ from synthgen.bank import Bank, level
 from synthgen.bank.relations import Kind, PairTable, painting_order, pair_table, placement_order
 from synthgen.kernels.anatomy_records import AnatomySampling, BankShape, BankStructure
 from synthgen.settings import FloatRange, Shape
-from synthgen.shapes.of_bank import OfBank
+from synthgen.shapes.of_bank import BENT, OfBank
 
 LEVELS = 3  # of resolution: once, twice and four times the bank's spacing
 ZOOM_LOW, ZOOM_HIGH = 0.05, 20.0
@@ -124,6 +124,10 @@ class BankShapes(OfBank):
             sides=self._sides(found, chosen),
             ranks=np.argsort(painting).astype(np.int32),
         )
+
+    def largest_ball(self, shape: Shape, spacing: tuple[float, float, float]) -> float:
+        size = self.scale_limits[1] * math.exp(_CLIP * self.axis_scale)
+        return BENT * size * self._deepest() / (self.zoom[0] * min(spacing))
 
     def _median_volumes(self, found: Bank) -> list[float]:
         """Of each structure over the subjects that have it, mm^3."""

@@ -86,6 +86,9 @@ class Fractal(Settings):
     def check_fits(self, shape: Shape) -> None:
         """Objects may hang out of a volume, so any shape will do."""
 
+    def largest_ball(self, shape: Shape, spacing: tuple[float, float, float]) -> float:
+        return self.size[1] / 2
+
     def tables(self, shape: Shape) -> FractalTables:
         """What the kernels read, but for the placement's.
 

@@ -19,7 +19,7 @@ from synthgen.bank import Bank
 from synthgen.bank.whole import WholeMaps, whole_maps
 from synthgen.kernels.anatomy_records import SubjectSampling
 from synthgen.settings import FloatRange, Shape, distinct
-from synthgen.shapes.of_bank import OfBank
+from synthgen.shapes.of_bank import BENT, OfBank
 
 ZOOM_LOW, ZOOM_HIGH = 0.05, 20.0
 TURNS = 360.0  # degrees
@@ -105,6 +105,9 @@ class LabelMapShapes(OfBank):
 
     def check_fits(self, shape: Shape) -> None:
         """A volume shows what of the body falls into it, so any will do."""
+
+    def largest_ball(self, shape: Shape, spacing: tuple[float, float, float]) -> float:
+        return BENT * self._deepest() / (self.scale[0] * self.zoom[0] * min(spacing))
 
     def tables(self, shape: Shape) -> LabelMapTables:
         """What the kernels read.

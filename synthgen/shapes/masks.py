@@ -129,6 +129,10 @@ class Masks(Settings):
                 f"got {self.least_voxels} and {most:.1f} at shape {list(shape)}"
             )
 
+    def largest_ball(self, shape: Shape, spacing: tuple[float, float, float]) -> float:
+        # A rough contour bulges by less than its radius nearly always.
+        return 2 * self.radius[1] * min(shape[1:])
+
     def tables(self, shape: Shape) -> MaskTables:
         """What the kernels read."""
         depth, side = shape[0], min(shape[1:])

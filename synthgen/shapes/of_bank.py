@@ -10,6 +10,8 @@ from synthgen.bank import BUILTIN, Bank, open_bank
 from synthgen.kernels.anatomy_records import STRUCTURES_MAX
 from synthgen.settings import Settings, distinct
 
+BENT = 2.0  # most that shear and displacement thicken a structure
+
 
 class OfBank(Settings):
     """Structures of a bank, pinned by its digest.
@@ -59,6 +61,11 @@ class OfBank(Settings):
     def class_names(self) -> list[str]:
         """Names of the classes 1, 2, ..., in the order of their ids."""
         return sorted(self.structures)
+
+    def _deepest(self) -> float:
+        """Radius of the largest ball in any structure of any person, mm."""
+        found = self.found()
+        return max(found.deepest(found.names.index(name)) for name in self.structures)
 
     def _opened(self) -> Bank:
         try:

@@ -139,6 +139,9 @@ class PolygonStack(Settings):
                     f"must fit into the volume, got shape {list(shape)}"
                 )
 
+    def largest_ball(self, shape: Shape, spacing: tuple[float, float, float]) -> float:
+        return min(self.box_high) / 2
+
     @property
     def vertices_high(self) -> int:
         """Most vertices of a section, ellipses left out."""
