@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from synthgen.bank.relations import Relations
 from synthgen.kernels.anatomy_records import BankShape
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CENTRE_UNIT = 4096  # of centroids, a lattice step
 SLOPE_UNIT = 256
 UNIT = 16  # of distances, a lattice step
@@ -44,6 +44,8 @@ class Bank:
         distances: (V,) int16, 1/16 lattice step, negative inside, cut to 32 steps; all grids one
             after the other, each z, y, x.
         shapes: (S, C, BankShape.SIZE) int64; DEPTH is 0 where a person lacks a structure.
+        firsts: (S, C, 3) int64, lattice point of each grid's first value, counted from the least of
+            the person's; 0 where the structure is missing.
         boxes: (S, C, 6) float32, first and last corner of the solid, from its centroid, mm.
         points: (S, C, BANK_POINTS, 3) float32, spread over the surface, from the centroid, mm.
         volumes: (S, C) float64, mm^3.
@@ -61,6 +63,7 @@ class Bank:
     body: NDArray[np.float64]
     distances: NDArray[np.int16]
     shapes: NDArray[np.int64]
+    firsts: NDArray[np.int64]
     boxes: NDArray[np.float32]
     points: NDArray[np.float32]
     volumes: NDArray[np.float64]
@@ -119,6 +122,7 @@ ARRAYS: dict[str, tuple[str, ...]] = {
     "body": ("axis",),
     "distances": ("value",),
     "shapes": ("subject", "structure", "column"),
+    "firsts": ("subject", "structure", "axis"),
     "boxes": ("subject", "structure", "corner"),
     "points": ("subject", "structure", "point", "axis"),
     "volumes": ("subject", "structure"),

@@ -201,6 +201,7 @@ def _bank(
 ) -> Bank:
     count = (len(people), len(names))
     shapes = np.zeros((*count, BankShape.SIZE), np.int64)
+    firsts = np.zeros((*count, 3), np.int64)
     boxes, points = (
         np.zeros((*count, 6), np.float32),
         np.zeros((*count, BANK_POINTS, 3), np.float32),
@@ -210,6 +211,7 @@ def _bank(
     grids, offset = [], 0
     for s, person in enumerate(people):
         sides = person.body[1] - person.body[0]
+        least = np.min([grid.first for grid in person.grids.values()], axis=0)
         for name, shape in _measured(person, spacing).items():
             at = s, names.index(name)
             shapes[at] = [offset, *shape.grid.shape, *shape.centre, shape.slope]
@@ -217,6 +219,7 @@ def _bank(
             volumes[at] = shape.volume
             first = np.array(person.grids[name].first)
             middle = (first + shape.centre / CENTRE_UNIT) * spacing
+            firsts[at] = first - least
             centroids[at] = rounded((middle - person.body[0]) / sides)
             extents[at] = (shape.box[3:].astype(np.float64) - shape.box[:3]) / sides
             grids.append(shape.grid.reshape(-1))
@@ -225,8 +228,9 @@ def _bank(
     volumes = rounded(volumes)
     over_people = statistics(centroids, extents, volumes, shapes[..., BankShape.DEPTH] > 0, body)
     return Bank(
-        spacing, names, mirrors, body, np.concatenate(grids), shapes, boxes, points, volumes,
-        centroids, axes, over_people.means, over_people.factors, over_people.log_volumes, relations,
+        spacing, names, mirrors, body, np.concatenate(grids), shapes, firsts, boxes, points,
+        volumes, centroids, axes, over_people.means, over_people.factors, over_people.log_volumes,
+        relations,
     )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ VALUES_MAX = 2**30  # of all grids
 _CHUNK = 2**22  # values
 _METADATA_MAX = 2**26  # bytes of a zarr.json; relations of 255 structures have about 2**25
 _SLOPE_MAX = 2**16
+_SIDE_MAX = 2**20  # lattice points
 _FAST, _SMALL = 3, 12  # levels of Zstandard: of folders, and of files, which are to be sent
 _UNREADABLE = (
     OSError, KeyError, ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile,
@@ -37,6 +38,7 @@ _KINDS: dict[str, type[np.generic]] = {
     "mirrors": np.int64,
     "distances": np.int16,
     "shapes": np.int64,
+    "firsts": np.int64,
     "boxes": np.float32,
     "points": np.float32,
 }
@@ -54,6 +56,10 @@ _DESCRIPTIONS = {
     "shapes": (
         "first value of the grid, its sides, its centroid (1/4096 of spacing), its steepest "
         "gradient (1/256)"
+    ),
+    "firsts": (
+        "lattice point of the grid's first value, z y x, counted from the least of the subject's; "
+        "0: not there"
     ),
     "boxes": "first and last corner of the solid from its centroid, z y x, mm",
     "points": "points of the surface from the centroid, z y x, mm",
@@ -358,6 +364,11 @@ def _broken_rules(bank: Bank) -> Iterator[str]:
         yield "shapes: must have their centroids in their grids"
     if not _within(rows[:, BankShape.SLOPE], 1, _SLOPE_MAX):
         yield f"shapes: must have gradients of 1 to {_SLOPE_MAX}"
+    least = np.where(there[..., None], bank.firsts, _SIDE_MAX).min(1)
+    if not (_within(least, 0, 0) and _within(bank.firsts, 0, _SIDE_MAX - 1)):
+        yield f"firsts: must lie in 0..{_SIDE_MAX - 1}, and each subject's from 0 on"
+    if bank.firsts[~there].any():
+        yield "firsts: must be 0 where there is no shape"
     if not (_within(volumes[~there], 0, 0) and (volumes[there] > 0).all()):
         yield "volumes: must be greater than 0 where there is a shape, else 0"
     if not _within(bank.distances, -CLIP, CLIP):

@@ -74,8 +74,8 @@ def test_a_bank_tells_nothing_of_its_files(built: Path) -> None:
                 assert secret not in path.read_text()
     # Chunks are compressed numbers: without compression they would be nothing but these.
     assert {path.name for path in built.iterdir() if path.is_dir()} == {
-        "mirrors", "body", "distances", "shapes", "boxes", "points", "volumes", "centroids",
-        "axes", "means", "factors", "log_volumes",
+        "mirrors", "body", "distances", "shapes", "firsts", "boxes", "points", "volumes",
+        "centroids", "axes", "means", "factors", "log_volumes",
     }  # fmt: skip
 
 

@@ -57,6 +57,7 @@ def bank_of(
         body=np.array([300.0, 150.0, 200.0]),
         distances=np.concatenate(values),
         shapes=shapes,
+        firsts=np.zeros((subjects, count, 3), np.int64),
         boxes=boxes,
         points=np.zeros((subjects, count, BANK_POINTS, 3), np.float32),
         volumes=volumes,

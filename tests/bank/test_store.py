@@ -178,7 +178,7 @@ def test_no_bank(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("format_version", 2, "a bank of format 2; this version of synthgen reads format 1"),
+        ("format_version", 1, "a bank of format 1; this version of synthgen reads format 2"),
         ("spacing", "1", "spacing: should be a valid number, got '1'"),
         ("spacing", 3.0, "damaged: its content does not have the digest"),
         ("spacing", -1.0, "spacing: should be greater than 0"),
@@ -284,6 +284,9 @@ def test_zip_files_that_cannot_be_unpacked(saved: Path, tmp_path: Path) -> None:
         ("shapes", (0, 0, BankShape.SLOPE), 0, "shapes: must have gradients of 1 to 65536"),
         ("shapes", (0, 0, BankShape.CENTRE), -1, "shapes: must have their centroids in"),
         ("shapes", (0, 0, BankShape.CENTRE), 2**40, "shapes: must have their centroids in"),
+        ("firsts", (1, 2, 0), -1, "firsts: must lie in 0..1048575, and each subject's from 0 on"),
+        ("firsts", (1, 2, 0), 2**20, "firsts: must lie in 0..1048575, and each"),
+        ("firsts", (0, slice(None), 1), 1, "firsts: must lie in 0..1048575, and each subject's"),
         ("distances", 0, -(2**15), "distances: must lie in -512..512"),
     ],
 )  # fmt: skip

@@ -22,24 +22,24 @@ from synthgen.shapes.polygon_stack import PolygonStack
 
 # A change of one of these is a format change: other volumes for the same recipe.
 DIGESTS = {
-    "anatomy-patches": "3629d615451796da4140bfae7d4f49209834f03895bbb905d8fe48dadfc5fcf5",
+    "anatomy-patches": "6f1caee9044588065c07b6b1f86d0cc0108fbbd50576e8eb3df3f5932f5e589f",
     "avs-db": "fc0d34e6f606c42d549a9845d467f7e6de5e609eb775e5f79b256e8784d9944e",
     "avs-db-16": "72f554d7314667ac9190ec96040309ef56b971713f240a16a309a1be17ae4b71",
     "avs-db-4": "c15ad90e9a04f800fa0e261a16044ba720617d39c62066b8910c8d6ff7ba181a",
     "avs-db-legacy": "ed37dcb66da95710c0807a4bfc1517fa69158da6a7edeb969ceab55fbc98ed27",
     "avs-db-no-overlap": "d8c51a409092bb06aee255f39af1e1e26c20c76ca60800ce38ff4057ffaf6f9e",
     "boundary-safe": "891ab5987003ecb081dafe12d875b2ab0def72eac8dd0491dd91977c5fdfc8cc",
-    "fake-it-right": "779f173fe41e021145f709482930fa102877457b468a33ddded01803517ed8a8",
+    "fake-it-right": "fd62a10a61f923ebd76edf5b454af6b08f98e318b4fce5297b46e20e5e4728d5",
     "fdif": "8000c093247ec0cfd0aa52404afd088b093130705df48204df83f6de400bd73c",
     "fdif-classification": "af30f75bfba7aed1ed275e7f39a40c6f26d4e30ab7dd400118f5d636dd8fcc06",
     "fdif-mesh": "27222c26373f842aae4a92da77c60aeee4b8f39ee6dbbe1f18342487cd7ba8c4",
     "fdif-multitask": "53af3d31c5eabb15116641fac93c93a250e3a76da5cae73fef56a041e71fdf8f",
     "fdif-paper": "b1c9df990c65b43a830a038792a5cc839397e692644bf1caadbbc6595cdd6bb8",
     "mixture": "f880b3eae791408fae1e74f3d012db6d267eca75dc9d077448c26b450aaee897",
-    "sap": "815e62957bb36eef7866c8b12478c0c61ba698118bf627dcd584f5c2491336f3",
+    "sap": "aabf78050dbb434b8df868f1ad939110047dfc99164b8eae1aad575c55cf6306",
     "synthfm": "fb920a286a85e6c96c25b2c9e59d2bc02b57a10afe8de60a11248f4f3555111e",
     "synthfm-3d": "3a1d8896578e4cb9c8fbd06baacd725d52e848ce8dcd1bf9ebb99c7a1fc4a5e5",
-    "synthseg": "3d7c47fc8b1475a1180920237ef0ae781a708887bc4f415a69620e6cefd304cf",
+    "synthseg": "f41dcb224ff5aa436b79d4118d0bbe08c05af46e7a57dd39b67c8493580d80df",
     "v-pcf": "a7233e85ca4fd6b0e3d431cc800ec7529fd48c7e5a25d853c9a914079fff764e",
 }
 
