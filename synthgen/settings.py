@@ -94,7 +94,20 @@ def read_text(path: Path, most: int) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Mappings merged (``<<``) from several that share keys do not hold them again and again."""
+    """Keys are there once; also in mappings merged (``<<``) from several that share some."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    line = key.start_mark.line + 1
+                    raise ValueError(
+                        f"{key.value!r} is there twice, the second time in line {line}"
+                    )
+                seen.add((key.tag, key.value))
+        return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)

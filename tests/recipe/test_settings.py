@@ -74,6 +74,15 @@ def test_merges_are_those_of_yaml():
     assert parse_yaml(text) == yaml.safe_load(text)
 
 
+def test_a_key_is_there_once():
+    for text in ("x: 1\ny: 2\nx: 1\n", "z: {\n  x: 1,\n  x: 2}\n", "- {x: 1}\n-\n  {x: 1, x: 1}"):
+        with pytest.raises(ValueError, match=r"^not YAML: 'x' is there twice, .* in line 3$"):
+            parse_yaml(text)
+    assert parse_yaml("{x: &a {x: 1}, y: {<<: *a, x: 2}, 1: 3, '1': 4}") == {
+        "x": {"x": 1}, "y": {"x": 2}, 1: 3, "1": 4,
+    }  # fmt: skip
+
+
 def test_files_are_read_up_to_a_limit(tmp_path):
     path = tmp_path / "some.yaml"
     path.write_text("twelve bytes")
