@@ -18,7 +18,6 @@ References:
 import numpy as np
 
 from .appearance_records import NORMALS_GROUP, PART_BITS, STEPS_MAX, ChainPart
-from .bits import larger, smaller
 from .float_lanes import (
     as_float,
     bits_of,
@@ -34,7 +33,6 @@ from .float_lanes import (
     with_bits,
 )
 from .jit import apart, device
-from .philox import random_words
 from .random_lanes import DRAWS, random_lanes
 from .streams import Stream
 
@@ -97,35 +95,3 @@ def fill_groups(seed, index, draw, first, count, out, at):
             one, two = normal_pair(words[w])
             store(out, place + 32 * w, one)
             store(out, place + 32 * w + 16, two)
-
-
-@device
-def normal_at(seed, index, draw, number):
-    """One normal number; arguments as of ``fill_normals``."""
-    lane, word = number & 15, (number >> 5) & 3
-    words = random_words(seed, index, _STREAM, draw + DRAWS * (number >> 7) + lane)
-    one, two = normal_pair(np.int32(words[word]))
-    return two if number & 16 else one
-
-
-@device
-def fill_normals(seed, index, draw, start, stop, out, at):
-    """Write the normal numbers start .. stop - 1.
-
-    Args:
-        seed: uint64.
-        index: uint64, of the volume.
-        draw: int64, of normal number 0; a multiple of 16.
-        start: not negative.
-        stop: may be no more than ``start``.
-        out: float32, of one axis.
-        at: the element that gets number ``start``.
-    """
-    first = (start + NORMALS_GROUP - 1) // NORMALS_GROUP
-    last = larger(stop // NORMALS_GROUP, first)
-    begin = smaller(first * NORMALS_GROUP, stop)
-    for number in range(start, begin):
-        out[at + number - start] = normal_at(seed, index, draw, number)
-    fill_groups(seed, index, draw, first, last - first, out, at + first * NORMALS_GROUP - start)
-    for number in range(larger(last * NORMALS_GROUP, start), stop):
-        out[at + number - start] = normal_at(seed, index, draw, number)

@@ -23,7 +23,7 @@ from synthgen.kernels.appearance_records import (
     StepKind,
 )
 from synthgen.kernels.float_lanes import pointer
-from synthgen.kernels.gaussian import fill_normals, first_draw
+from synthgen.kernels.gaussian import fill_groups, first_draw
 from synthgen.kernels.lay_nodes import lay_nodes
 from tests.host_cuda import HostKernel, needs_compiler
 from tests.kernels.chain_scenes import INDEX, SEED, drawn_steps, tables_of
@@ -233,7 +233,12 @@ _NODES = int(ChainPart.NODES)
 
 @numba.njit
 def normals(seed, index, channel, step, start, stop, out):
-    fill_normals(seed, index, first_draw(channel, step, _NODES), start, stop, out, 0)
+    first = start // NORMALS_GROUP
+    groups = (stop + NORMALS_GROUP - 1) // NORMALS_GROUP - first
+    numbers = np.empty(groups * NORMALS_GROUP, np.float32)
+    fill_groups(seed, index, first_draw(channel, step, _NODES), first, groups, numbers, 0)
+    skipped = start - first * NORMALS_GROUP
+    out[:] = numbers[skipped : skipped + stop - start]
 
 
 def test_nodes_are_the_normal_numbers_of_their_step():

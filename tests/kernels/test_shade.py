@@ -18,6 +18,7 @@ from synthgen.kernels import float_lanes, shading
 from synthgen.kernels.appearance_records import (
     DISTANCE_MAX,
     FIELD_TAPS,
+    NORMALS_GROUP,
     ChainPart,
     FieldRow,
     NoiseModel,
@@ -27,7 +28,7 @@ from synthgen.kernels.appearance_records import (
     StepSetting,
     Tone,
 )
-from synthgen.kernels.gaussian import fill_normals, first_draw
+from synthgen.kernels.gaussian import fill_groups, first_draw
 from tests.backends import HostLauncher
 from tests.host_cuda import HostKernel, needs_compiler
 from tests.kernels.chain_scenes import tables_of
@@ -193,7 +194,10 @@ def assert_same(one: Scene, other: Scene) -> None:
 
 @numba.njit(error_model="numpy")
 def _fill(seed, index, channel, step, part, out):
-    fill_normals(seed, index, first_draw(channel, step, part), 0, out.size, out, 0)
+    groups = (out.size + NORMALS_GROUP - 1) // NORMALS_GROUP
+    numbers = np.empty(groups * NORMALS_GROUP, np.float32)
+    fill_groups(seed, index, first_draw(channel, step, part), 0, groups, numbers, 0)
+    out[:] = numbers[: out.size]
 
 
 def normals(scene: Scene, name: str, part: ChainPart = ChainPart.VOXELS) -> np.ndarray:
