@@ -1,7 +1,6 @@
 // Standard normal numbers from random words. Their law, numbering and coefficients are in
 // gaussian.py, the twin.
 #pragma once
-#include "philox.cuh"
 #include "real.cuh"
 
 // The first draw of one part of one step of a channel.
@@ -31,17 +30,4 @@ REAL_FUNCTION float2 normal_pair(unsigned int word)
     cosine = radius * fused(q, cosine, 0.9999932f);
     const unsigned int sign = word << 16 & 0x80000000u;
     return make_float2(radius * sine, __uint_as_float(__float_as_uint(cosine) ^ sign));
-}
-
-// One normal number; `draw` is that of number 0, a multiple of 16.
-REAL_FUNCTION float normal_at(unsigned long long seed, unsigned long long index, long long draw,
-                              long long number)
-{
-    const Words words = random_words(seed, index, STREAM_CHAIN,
-                                     (unsigned long long)(draw + 16 * (number >> 7) + (number & 15)));
-    const int which = (int)(number >> 5) & 3;
-    const unsigned int word = which == 0 ? words.x : which == 1 ? words.y
-                            : which == 2 ? words.z : words.w;
-    const float2 pair = normal_pair(word);
-    return number & 16 ? pair.y : pair.x;
 }

@@ -3,6 +3,7 @@
 // Launch: grid (G, F, B), any block; a field's draws, each of eight nodes, are shared out among G
 // blocks.
 #include "gaussian.cuh"
+#include "philox.cuh"
 
 typedef long long Int;
 typedef unsigned long long Word64;

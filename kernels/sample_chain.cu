@@ -1,6 +1,7 @@
 // What a chain draws for a volume's channel and for each label value. One thread a step, or a label
 // value of a table of tones; the rules are in sample_chain.py, the twin.
 #include "gaussian.cuh"
+#include "philox.cuh"
 #include "scene.cuh"
 
 typedef long long Int;

@@ -1,6 +1,7 @@
 // Weights of a chain's filters, drawn for a volume and channel. One block a filter and axis; the
 // rules are in sample_filters.py, the twin.
 #include "gaussian.cuh"
+#include "philox.cuh"
 #include "scene.cuh"
 
 typedef long long Int;

@@ -3,6 +3,7 @@
 //
 // Launch: grid (K, B), any block: a block makes the waves of a band.
 #include "gaussian.cuh"
+#include "philox.cuh"
 #include "scene.cuh"
 #include "waves.cuh"
 

@@ -8,6 +8,7 @@
 // IMAGE_TYPE are unsigned integers of the size of the arrays' elements. Sizes are those of one volume.
 #include "field.cuh"
 #include "gaussian.cuh"
+#include "philox.cuh"
 #include "shading.cuh"
 #include "waves.cuh"
 

@@ -61,6 +61,8 @@ class Settings(BaseModel):
     def largest_ball(self, shape: Shape, spacing: tuple[float, float, float]) -> float:
         """A radius, voxels, that no ball in an object of these shapes exceeds, if one is known.
 
+        Objects that touch and have one label may have larger ones together.
+
         Args:
             shape: (D, H, W) of the volume, voxels.
             spacing: (z, y, x) of a voxel, mm.
@@ -103,9 +105,7 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 if (key.tag, key.value) in seen:
                     line = key.start_mark.line + 1
-                    raise ValueError(
-                        f"{key.value!r} is there twice, the second time in line {line}"
-                    )
+                    raise ValueError(f"line {line}: {key.value!r} is there twice")
                 seen.add((key.tag, key.value))
         return node
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
+from synthgen.bank import Mask, Subject, build_bank, save_bank
 from synthgen.kernels.appearance_records import Step, StepKind, Tone
-from synthgen.recipe import RecipeError, load_recipe
+from synthgen.recipe import RecipeError, load_recipe, recipe_from_dict
 from tests.backends import assert_equal, cpu, host_cuda, written_outside
 from tests.host_cuda import needs_compiler
 
@@ -135,10 +136,16 @@ def test_left_and_right_look_the_same_where_they_are_alike(name, sides):
     assert len(np.unique(made.image[0])) == len(np.unique(made.label)) - alike
 
 
-def test_sides_are_of_a_bank_s_structures_only():
-    message = "appearance.sides: must be apart, .* got alike with polygon_stack shapes"
-    with pytest.raises(RecipeError, match=message):
-        variant(sides="alike")
+@pytest.mark.parametrize(
+    ("name", "first", "message"),
+    [
+        ("avs-db", INTENSITY, "must be apart, .* got alike with polygon_stack shapes"),
+        ("fake-it-right", SHELL, "must be apart where another appearance .* got alike with shell"),
+    ],
+)
+def test_sides_are_of_a_bank_s_structures_and_of_the_chain_s_own_steps(name, first, message):
+    with pytest.raises(RecipeError, match=f"appearance.sides: {message}"):
+        variant(name, steps=[first], sides="alike")
 
 
 @pytest.mark.parametrize("model", ["gaussian", "rician", "speckle"])
@@ -202,7 +209,7 @@ THIN = {
     "v-pcf": {"shapes__size": (5, 7), "shapes__objects": 1},
     "synthfm-3d": {"shapes__radius": (0.02, 0.04), "shapes__least_voxels": 1},
     "synthseg": {"shapes__structures": ("spinal_canal", "trachea")},
-    "fake-it-right": {"shapes__structures": ("esophagus", "trachea"), "shapes__zoom": (6.0, 7.0)},
+    "fake-it-right": {"shapes__structures": ("esophagus", "trachea"), "shapes__zoom": (8.0, 9.0)},
 }
 
 
@@ -222,11 +229,31 @@ def test_no_ball_in_an_object_is_larger_than_said(name, thin):
     assert max(found) <= said + 1, "a voxel's middle is half a voxel from its sides"
 
 
+def test_what_lies_between_a_bank_s_lattice_points_counts(tmp_path):
+    """A sheet of 3 mm, midway between points that are 3 mm apart."""
+    affine = np.diag([1.0, 1.0, 1.0, 1.0])
+    affine[2, 3] = 1.0
+    sheet = Mask(np.ones((60, 60, 4), bool), affine)
+    body = np.array([[0.0, 0.0, 0.0], [60.0, 60.0, 60.0]])
+    save_bank(build_bank([Subject({"sheet": sheet}, body)], spacing=3.0), tmp_path / "bank.zarr")
+    for kind, spacing in (("label_map", 1.0), ("label_map", 0.5), ("bank", 1.0), ("bank", 0.5)):
+        recipe = recipe_from_dict({
+            "name": "sheet", "image_dtype": "float32", "reference_shape": [40, 40, 40],
+            "spacing": [spacing] * 3, "shapes": {"kind": kind, "bank": str(tmp_path / "bank.zarr")},
+            "appearance": chain(INTENSITY),
+        }).resolved()  # fmt: skip
+        said = recipe.shapes.largest_ball(recipe.reference_shape, recipe.spacing)
+        label = cpu(recipe).batch([0, 1]).label[:, 0]
+        assert label.any()
+        found = [ndimage.distance_transform_edt(np.pad(one, 1)).max() for one in label]
+        assert max(found) <= said + 1
+
+
 @pytest.mark.parametrize("name", THIN)
 def test_a_buffer_wider_than_all_objects_is_told_of(name):
     texture = {"kind": "texture", "buffer": {"width": [4.0, 4.0]}}
     recipe = variant(name, steps=[INTENSITY, texture], shape=(48, 56, 40))
-    told = "appearance.steps.1.buffer.width: every object is thinner than two buffers of 4 voxels"
+    told = "appearance.steps.1.buffer.width: every object by itself is thinner than two "
     assert not [line for line in recipe.remarks() if "buffer" in line]
     (line,) = [line for line in recipe.replace(**THIN[name]).remarks() if "buffer" in line]
     assert line.startswith(told)

@@ -120,6 +120,14 @@ class Chain(Settings):
                 except ValueError as error:
                     raise ValueError(f"appearance.steps.{place}.{error}") from None
 
+    @property
+    def buffered(self) -> bool:
+        """Whether a texture spares the surroundings of boundaries."""
+        return any(
+            isinstance(step, Texture | SpectralTexture) and step.buffer is not None
+            for step in self.steps
+        )
+
     def buffers_wider_than(self, radius: float) -> list[str]:
         """A line for each texture that no object shows, being thinner than its buffers.
 
@@ -127,8 +135,8 @@ class Chain(Settings):
             radius: of the largest ball in any object, voxels.
         """
         return [
-            f"appearance.steps.{place}.buffer.width: every object is thinner than two buffers of "
-            f"{step.buffer.width[0]:g} voxels, so none shows the texture"
+            f"appearance.steps.{place}.buffer.width: every object by itself is thinner than two "
+            f"buffers of {step.buffer.width[0]:g} voxels, so none shows the texture"
             for place, step in enumerate(self.steps)
             if isinstance(step, Texture | SpectralTexture)
             and step.buffer is not None

@@ -134,6 +134,8 @@ class Background(Settings):
 class Neighbour(Settings):
     """Structures that are hard to tell from the one before them.
 
+    Where the sides of a bank are alike, the one before is as it would be if they were apart.
+
     Attributes:
         probability: that a label's mean goes by that of the label value before it.
         difference: between the two, to either side.

@@ -85,7 +85,7 @@ class Bank:
         return np.asarray(self.shapes[..., BankShape.DEPTH] > 0)
 
     def deepest(self, structure: int) -> float:
-        """Largest distance of a place in any person's solid from its surface, mm.
+        """Largest distance of a lattice point in any person's solid from its surface, mm.
 
         Infinite where distances are cut.
         """

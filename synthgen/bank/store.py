@@ -261,7 +261,7 @@ def _attributes(path: Path, document: dict[str, Any]) -> _Attributes:
     if found != FORMAT_VERSION:
         raise BankError(
             f"{path}: a bank of format {found}; this version of synthgen reads format "
-            f"{FORMAT_VERSION}"
+            f"{FORMAT_VERSION}; build it again"
         )
     try:
         read = _Attributes.model_validate(attributes)

@@ -90,6 +90,11 @@ def _check_chain(chain: Chain, fits: Fits, shapes: Settings, labels: LabelSettin
             "appearance.sides: must be apart, as only a bank's structures have sides, got alike "
             f"with {kind_of(shapes)} shapes"
         )
+    if chain.sides == "alike" and chain.base is not None:
+        raise ValueError(
+            "appearance.sides: must be apart where another appearance begins the chain, got alike "
+            f"with {kind_of(chain.base)}"
+        )
     if not labels.per_voxel or len(labels.task_names) > 1:
         raise ValueError(
             f"labels.kind: a chain goes by one label map, got {kind_of(labels)} of "

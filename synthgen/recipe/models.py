@@ -228,7 +228,7 @@ class Recipe(Document):
             ValueError: files are not what the recipe was pinned to.
         """
         found = self.shapes.remarks()
-        if isinstance(self.appearance, Chain):
+        if isinstance(self.appearance, Chain) and self.appearance.buffered:
             ball = self.shapes.largest_ball(self.reference_shape, self.spacing)
             found += self.appearance.buffers_wider_than(ball)
         return found

@@ -10,7 +10,7 @@ from synthgen.bank import BUILTIN, Bank, open_bank
 from synthgen.kernels.anatomy_records import STRUCTURES_MAX
 from synthgen.settings import Settings, distinct
 
-BENT = 2.0  # most that shear and displacement thicken a structure
+BENT = 2.0  # more than shear and displacement thicken a structure nearly always
 
 
 class OfBank(Settings):
@@ -63,9 +63,10 @@ class OfBank(Settings):
         return sorted(self.structures)
 
     def _deepest(self) -> float:
-        """Radius of the largest ball in any structure of any person, mm."""
+        """Radius that no ball in any structure of any person exceeds, mm."""
         found = self.found()
-        return max(found.deepest(found.names.index(name)) for name in self.structures)
+        deepest = max(found.deepest(found.names.index(name)) for name in self.structures)
+        return deepest + found.spacing  # what lies between lattice points may be deeper
 
     def _opened(self) -> Bank:
         try:

@@ -13,6 +13,7 @@ from synthgen.recipe import (
     load_recipe,
     recipe_from_dict,
 )
+from synthgen.settings import parse_yaml
 from synthgen.store.errors import StoreError
 from synthgen.store.plan import VALIDATION, StorePlan, held_out
 
@@ -41,10 +42,10 @@ class Reference:
                 meaning.
         """
         try:
-            values = yaml.safe_load(Path(path).read_text())
+            values = parse_yaml(Path(path).read_text())
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}") from None
-        except (UnicodeDecodeError, yaml.YAMLError):
+        except ValueError:
             return None
         if not isinstance(values, dict) or "recipe" not in values:
             return None

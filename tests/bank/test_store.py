@@ -178,7 +178,7 @@ def test_no_bank(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("format_version", 1, "a bank of format 1; this version of synthgen reads format 2"),
+        ("format_version", 1, "a bank of format 1; this version of synthgen reads format 2; build"),
         ("spacing", "1", "spacing: should be a valid number, got '1'"),
         ("spacing", 3.0, "damaged: its content does not have the digest"),
         ("spacing", -1.0, "spacing: should be greater than 0"),

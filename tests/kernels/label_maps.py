@@ -45,11 +45,11 @@ def tables(subjects: int = 3, **settings: float | tuple[float, float]) -> LabelM
             row[SubjectSampling[f"{name.upper()}_HIGH"]] = value[1]
         else:
             row[SubjectSampling[name.upper()]] = value
-    mirrored = np.arange(256, dtype=np.uint8)
-    mirrored[[1, 2]] = 2, 1
+    other_sides = np.arange(256, dtype=np.uint8)
+    other_sides[[1, 2]] = 2, 1
     body = [*(n / 2 for n in SOURCE), *(n - 6 for n in SOURCE)]
     bodies = (np.array([body] * subjects) + np.arange(subjects)[:, None]).astype(np.float32)
-    return LabelMapTables(row, source_maps(subjects), bodies, mirrored, 60.0)
+    return LabelMapTables(row, source_maps(subjects), bodies, other_sides, 60.0)
 
 
 @dataclass(frozen=True)

@@ -24,14 +24,12 @@ HALVES = np.arange(65536, dtype=np.uint32)
 
 TEXT = """#include "gaussian.cuh"
 extern "C" __global__ void normals(
-    int n, const unsigned int* words, float* first, float* second, unsigned long long seed,
-    unsigned long long index, long long draw, const long long* numbers, float* out)
+    int n, const unsigned int* words, float* first, float* second)
 {
     for (int i = 0; i < n; ++i) {
         const float2 pair = normal_pair(words[i]);
         first[i] = pair.x;
         second[i] = pair.y;
-        out[i] = normal_at(seed, index, draw, numbers[i]);
     }
 }"""
 TEXT_DRAWS = """#include "gaussian.cuh"
@@ -63,14 +61,6 @@ def pairs_of_lanes(words, first, second):
 @numba.njit(nogil=True, error_model="numpy")
 def fill(seed, index, draw, first, count, out, at):
     gaussian.fill_groups(seed, index, draw, first, count, out, at)
-
-
-@numba.njit(error_model="numpy")
-def numbered(seed, index, draw, numbers, out):
-    group = np.zeros(128, np.float32)
-    for i in range(numbers.size):
-        gaussian.fill_groups(seed, index, draw, numbers[i] >> 7, 1, group, 0)
-        out[i] = group[numbers[i] & 127]
 
 
 @numba.njit(error_model="numpy")
@@ -139,18 +129,14 @@ def test_c_equals_scalars_equals_lanes(sanitize):
     words = generator.integers(0, 2**32, 16 * 4000, np.uint32).view(np.int32)
     words[:64] = words_of(np.tile(HALVES[[0, 1, -2, -1]], 16), np.repeat(HALVES[::4096], 4))
     words[64:68] = words_of(HALVES[[0, 0, -1, -1]], HALVES[[0, -1, 0, -1]])
-    numbers = generator.integers(0, 2**39, words.size)
-    c, scalars, lanes = np.zeros((3, 3, words.size), np.float32)
+    c, scalars, lanes = np.zeros((3, 2, words.size), np.float32)
     host(TEXT, "normals", sanitize=sanitize)(
-        1, 1,
-        [np.int32(words.size), words.view(np.uint32), c[0], c[1], SEED, INDEX, np.int64(DRAW),
-         numbers, c[2]],
-    )  # fmt: skip
-    pairs_of_scalars(words, *scalars[:2])
-    pairs_of_lanes(words, *lanes[:2])
-    numbered(SEED, INDEX, DRAW, numbers, scalars[2])
+        1, 1, [np.int32(words.size), words.view(np.uint32), *c]
+    )
+    pairs_of_scalars(words, *scalars)
+    pairs_of_lanes(words, *lanes)
     assert np.array_equal(c.view(np.int32), scalars.view(np.int32))
-    assert np.array_equal(c[:2].view(np.int32), lanes[:2].view(np.int32))
+    assert np.array_equal(c.view(np.int32), lanes.view(np.int32))
 
 
 @needs_compiler

@@ -516,7 +516,7 @@ def test_a_power_is_never_too_large_to_go_on_with():
 
 def test_every_device_function_is_tested():
     assert functions_of("shading.cuh") == set(LEAVES)
-    assert functions_of("gaussian.cuh") == {"first_draw", "normal_pair", "normal_at"}
+    assert functions_of("gaussian.cuh") == {"first_draw", "normal_pair"}
 
 
 # ------------------------------------------------------------------------------ what is compiled

@@ -76,7 +76,7 @@ def test_merges_are_those_of_yaml():
 
 def test_a_key_is_there_once():
     for text in ("x: 1\ny: 2\nx: 1\n", "z: {\n  x: 1,\n  x: 2}\n", "- {x: 1}\n-\n  {x: 1, x: 1}"):
-        with pytest.raises(ValueError, match=r"^not YAML: 'x' is there twice, .* in line 3$"):
+        with pytest.raises(ValueError, match=r"^not YAML: line 3: 'x' is there twice$"):
             parse_yaml(text)
     assert parse_yaml("{x: &a {x: 1}, y: {<<: *a, x: 2}, 1: 3, '1': 4}") == {
         "x": {"x": 1}, "y": {"x": 2}, 1: 3, "1": 4,

@@ -322,6 +322,19 @@ def test_a_bad_reference_is_one_line(tmp_path: Path, changes: dict[str, Any], ru
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("more", "rule"),
+    [("seed: 3\n", "not YAML: line 3: 'seed' is there twice"),
+     ("day: 2001-99-99\n", "not YAML: month must be in 1..12")],
+)  # fmt: skip
+def test_a_reference_that_is_no_yaml_is_one_line(tmp_path: Path, more: str, rule: str) -> None:
+    file = tmp_path / "set.yaml"
+    file.write_text(f"recipe: avs-db\nseed: 2\n{more}count: 4\n")
+    with pytest.raises(ValueError, match=r"^[^\n]*$") as error:
+        synthgen.open(file)
+    assert f"{file}: {rule}" in str(error.value)
+
+
 def test_recent_is_bounded_and_forgets_failures() -> None:
     made: list[int] = []
 
