@@ -17,11 +17,10 @@ from synthgen.shapes.pair_files import (
     CHANNELS_MAX,
     SIDE_MAX,
     PairFolder,
-    PairVoxels,
     Spacing,
     find_pairs,
-    read_pairs,
 )
+from synthgen.shapes.pair_voxels import PairVoxels, read_pairs
 
 _GIB = 2**30
 

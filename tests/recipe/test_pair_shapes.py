@@ -13,7 +13,8 @@ from synthgen.engine import plan_of
 from synthgen.kernels.records import Placed
 from synthgen.placement.as_is import AsIs
 from synthgen.recipe import RecipeError, load_recipe, mix
-from synthgen.shapes.pair_files import find_pairs, resampled, resampled_labels, scaled_to_unit
+from synthgen.shapes.pair_files import find_pairs
+from synthgen.shapes.pair_voxels import resampled, resampled_labels, scaled_to_unit
 from synthgen.store import build
 from tests.backends import assert_equal, cpu, host_cuda, written_outside
 from tests.host_cuda import needs_compiler
