@@ -25,7 +25,7 @@ class Same(Generated):
 
     def validation(self, ranks: Ranks) -> Iterator[Tensors]:
         batches = self.training(self.first, ranks)
-        return (next(batches)[0] for _ in range(VOLUMES // 4))
+        return (next(batches)[0] for _ in range(VOLUMES // self._settings.batch_size))
 
 
 class Print(Observer):
@@ -40,11 +40,12 @@ def main() -> None:
     parser.add_argument("--network", default="unetr")
     parser.add_argument("--shape", type=int, nargs=3, default=(32, 32, 32))
     parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch-size", type=int, choices=(1, 2, 4, 8), default=4)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     arguments = parser.parse_args()
     settings = PretrainSettings.of(
         arguments.network, "tiny", shape=tuple(arguments.shape), steps=arguments.steps,
-        volumes=VOLUMES, validation=1, batch_size=4, validate_every=100,
+        volumes=VOLUMES, validation=1, batch_size=arguments.batch_size, validate_every=100,
         learning_rate=arguments.learning_rate,
     )  # fmt: skip
     fabric = Fabric(accelerator="cpu", devices=1)
