@@ -1,5 +1,6 @@
 """What all recipe settings share: strict types, ranges, lengths that scale, one-line errors."""
 
+import json
 import math
 import reprlib
 from fractions import Fraction
@@ -121,6 +122,23 @@ def parse_yaml(text: str) -> Any:
         return yaml.load(text, _Loader)  # a safe one
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"not YAML: {' '.join(str(error).split())[:300]}") from None
+
+
+def parse_json(text: str) -> Any:
+    """Plain values; raises ValueError, one line, also where a key is there twice."""
+    try:
+        return json.loads(text, object_pairs_hook=_distinct_keys)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON: {' '.join(str(error).split())[:300]}") from None
+
+
+def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise ValueError(f"{key!r} is there twice")
+        values[key] = value
+    return values
 
 
 def scale_length(value: int, factor: Fraction) -> int:

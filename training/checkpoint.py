@@ -64,9 +64,9 @@ class Card(BaseModel):
         step: optimizer steps done.
         next_sample: number of the first sample that no step has seen.
         network, arguments: of ``build_network``.
-        class_names: by channel of the output; the first is the background.
-        tasks: whose channels follow each other in the output, each with a background of its own;
-            empty where there is one label map.
+        class_names: by channel of the output; of label maps, the first is the background.
+        tasks: whose channels follow each other in the output, of label maps each with a background
+            of its own; empty where there is one.
         normalize, axes: how voxels came to the network.
         spacing: (z, y, x) of a voxel, mm.
         shape: (D, H, W) of the input, voxels.

@@ -70,12 +70,12 @@ class Generated:
 
     Raises:
         RecipeError: the recipe does not allow the shape.
-        ValueError: its labels are of whole volumes; or they are planes, and the shape is not, or
-            the other way round.
+        ValueError: its volumes are planes, and the shape is not, or the other way round; or its
+            labels are of whole volumes, and the loss is not for them.
     """
 
     def __init__(self, recipe: AnyRecipe, settings: PretrainSettings) -> None:
-        _require_maps(recipe)
+        _require_loss(recipe, settings)
         _require_dimensions(recipe.name, recipe.reference_shape, settings)
         self.recipe = recipe.at_shape(settings.shape)
         self.seed, self.source = settings.seed, {"kind": "generated"}
@@ -118,8 +118,9 @@ class Stored:
 
     Raises:
         StoreError: there is none, or it is damaged or incomplete.
-        ValueError: it holds no volumes out, or too small ones, or labels of whole volumes; or it
-            holds planes, and the shape is not one; or a set of them was asked for.
+        ValueError: it holds no volumes out, or too small ones; or it holds planes, and the shape is
+            not one; or its labels are of whole volumes, and the loss is not for them or the shape
+            is not theirs; or a set of volumes was asked for.
     """
 
     first = 0
@@ -138,7 +139,8 @@ class Stored:
         )  # fmt: skip
         self._training, self._validation = opened(split="training"), opened(split="validation")
         self.recipe, self.seed = self._training.recipe, self._training.attributes["seed"]
-        _require_maps(self.recipe)
+        _require_loss(self.recipe, settings)
+        _require_whole(self.recipe, settings)
         channels = self._training.channels
         if channels != self.recipe.channels:
             raise ValueError(
@@ -175,12 +177,20 @@ class Stored:
             yield _on(default_collate(items), ranks.device)
 
 
-def _require_maps(recipe: AnyRecipe) -> None:
-    """Raise ValueError unless there are label maps to train on."""
-    if not recipe.per_voxel:
+def _require_loss(recipe: AnyRecipe, settings: PretrainSettings) -> None:
+    """Raise ValueError unless the loss is for such labels."""
+    if not recipe.per_voxel and settings.loss != "ce":
         raise ValueError(
-            f"recipe: segmentation networks train on label maps, and {recipe.name} labels whole "
-            "volumes (labels.kind: whole_volume)"
+            f"loss: must be ce, as {recipe.name} labels whole volumes, got {settings.loss}"
+        )
+
+
+def _require_whole(recipe: AnyRecipe, settings: PretrainSettings) -> None:
+    """Raise ValueError if patches would be labelled as whole volumes are."""
+    if not recipe.per_voxel and tuple(settings.shape) != tuple(recipe.reference_shape):
+        raise ValueError(
+            f"shape: must be {list(recipe.reference_shape)}, as {recipe.name} labels whole "
+            f"volumes, got {list(settings.shape)}"
         )
 
 

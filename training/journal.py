@@ -7,8 +7,8 @@ from typing import Any
 
 from synthgen.store.commit import make_folders, write_file
 
-_OF_TASK = "dice_"
 LOG, CURVES = "log.jsonl", "curves.png"
+_FIGURES = {"dice": "mean foreground Dice", "accuracy": "accuracy"}  # of label maps, of volumes
 
 
 class Journal:
@@ -32,24 +32,25 @@ class Journal:
             file.write(_line(record))
 
     def draw(self) -> None:
-        """Draw loss and validation Dice, also of each task, over steps to ``curves.png``."""
+        """Draw the loss, and what validation told, to ``curves.png``; of several tasks, each."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(8, 3.2), layout="constrained")
+        keys = {key for record in self._records for key in record}
+        told = "accuracy" if "accuracy" in keys else "dice"
         for axes, name, label in zip(
-            figure.subplots(1, 2), ("loss", "dice"), ("training loss", "mean foreground Dice"),
-            strict=True,
-        ):  # fmt: skip
+            figure.subplots(1, 2), ("loss", told), ("training loss", _FIGURES[told]), strict=True
+        ):
             self._plot(axes, name, "mean")
             axes.set(xlabel="step", ylabel=label)
             axes.grid(alpha=0.3)
-        dice = figure.axes[1]
-        dice.set_ylim(0, 1)
-        tasks = {key for record in self._records for key in record if key.startswith(_OF_TASK)}
-        for key in sorted(tasks):
-            self._plot(dice, key, key.removeprefix(_OF_TASK))
-        if tasks:
-            dice.legend()
+        right = figure.axes[1]
+        right.set_ylim(0, 1)
+        of_tasks = [key for key in sorted(keys) if key.startswith(f"{told}_")]
+        for key in of_tasks:
+            self._plot(right, key, key.removeprefix(f"{told}_"))
+        if of_tasks:
+            right.legend()
         picture = BytesIO()
         figure.savefig(picture, format="png", dpi=120)
         write_file(self._run / CURVES, picture.getvalue(), "journal")

@@ -1,6 +1,6 @@
 """The training loop: a network, volumes, and a folder that it can always go on from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from math import cos, isfinite, pi
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from monai.losses.dice import DiceCELoss, DiceLoss
+from torch.nn.functional import cross_entropy
 
 from synthgen.kernels.streams import Stream
 from synthgen.labels.tasks import Task
@@ -40,7 +41,11 @@ LOG_EVERY = 10  # steps
 PROBES = 2  # passes whose time tells how long a run will take; the first one warms up
 _PACKAGES = ("synthgen", "torch", "monai", "lightning-fabric", "safetensors", "numpy")
 _OURS = (FOLDER, LOG, CURVES)  # what a run may leave behind before its first checkpoint
-_LOSSES = {"dice": DiceLoss, "dicece": DiceCELoss}
+_LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "dice": DiceLoss(to_onehot_y=True, softmax=True),
+    "dicece": DiceCELoss(to_onehot_y=True, softmax=True),
+    "ce": lambda output, label: cross_entropy(output, label.squeeze(1).long()),
+}
 
 
 def train(
@@ -95,7 +100,7 @@ class _Loop:
         self._run, self._volumes, self._settings = run, volumes, settings
         self._fabric, self._observer = fabric, observer
         self._ranks = Ranks(fabric.global_rank, fabric.world_size, fabric.device)
-        self._tasks = Tasks(volumes.recipe.tasks)
+        self._tasks = Tasks(volumes.recipe.tasks, volumes.recipe.per_voxel)
         self._arguments = network_arguments(
             settings.network,
             settings.preset,
@@ -103,7 +108,7 @@ class _Loop:
             shape=settings.shape,
             channels=volumes.recipe.channels,
         )
-        self._criterion = _LOSSES[settings.loss](to_onehot_y=True, softmax=True)
+        self._criterion = _LOSSES[settings.loss]
         self._clock = Clock(fabric.device.type == "cuda")
         self._losses: list[torch.Tensor] = []
         self.step, self._next = 0, volumes.first
@@ -176,7 +181,7 @@ class _Loop:
             with self._clock.waiting():
                 batch, self._next = next(batches)
             with self._fabric.no_backward_sync(self._net, enabled=not last):
-                losses.append(self._backward(batch["image"], batch["label"]))
+                losses.append(self._backward(batch["image"], self._tasks.maps(batch["label"])))
         if settings.clip:
             self._fabric.clip_gradients(
                 self._net, self._optimizer, max_norm=settings.clip, error_if_nonfinite=False
@@ -196,12 +201,10 @@ class _Loop:
         return loss.detach()
 
     def _output(self, net: Any, image: torch.Tensor) -> torch.Tensor:
-        """What ``net`` makes of images (B, C, D, H, W): (B, channels of all tasks, D, H, W)."""
-        if not is_planar(self._settings.shape):
-            output: torch.Tensor = net(image)
-            return output
-        plane: torch.Tensor = net(image.squeeze(2))
-        return plane.unsqueeze(2)
+        """Scores of images (B, C, D, H, W), as ``Tasks.scores`` gives them."""
+        if is_planar(self._settings.shape):
+            return self._tasks.scores(net(image.squeeze(2)).unsqueeze(2))
+        return self._tasks.scores(net(image))
 
     def _check_labels(self, outside: torch.Tensor) -> None:
         """Raise TrainingError, on all ranks, if one of them saw labels without a channel.
@@ -241,8 +244,9 @@ class _Loop:
         for batch in self._volumes.validation(self._ranks):
             with self._fabric.autocast():
                 output = self._output(net, batch["image"])
-            outside += self._tasks.outside(batch["label"]).cpu()
-            sums += self._tasks.sums(output, batch["label"])
+            label = self._tasks.maps(batch["label"])
+            outside += self._tasks.outside(label).cpu()
+            sums += self._tasks.sums(output, label)
         net.train()
         self._check_labels(outside)
         figures = self._tasks.figures(self._sum(sums).cpu())
@@ -321,11 +325,11 @@ class _Loop:
         recipe = self._volumes.recipe
         size = (settings.batch_size, recipe.channels, *settings.shape)
         image = torch.rand(size, device=self._ranks.device)
-        label = image.new_zeros(size[0], len(recipe.tasks), *size[2:])
         for _ in range(PROBES):
             start = perf_counter()
-            loss = self._tasks.loss(self._criterion, self._output(self._net, image), label)
-            self._fabric.backward(loss)
+            output = self._output(self._net, image)
+            label = image.new_zeros(len(image), len(recipe.tasks), *output.shape[2:])
+            self._fabric.backward(self._tasks.loss(self._criterion, output, label))
             if self._ranks.device.type == "cuda":
                 torch.cuda.synchronize()
             seconds = perf_counter() - start

@@ -28,9 +28,10 @@ class Pretrained:
         checkpoint: the last one's folder.
         step: optimizer steps done in all.
         finished: whether that is all of them.
-        dice: mean foreground Dice of the last validation; None before the first one.
+        dice: mean foreground Dice of the last validation; None before the first one, and where
+            labels are of whole volumes.
         metrics: all figures of it that its checkpoint has, by name: of several tasks also those of
-            each, as ``dice_shape``.
+            each, as ``dice_shape``; of whole volumes, accuracies.
         seconds: elapsed.
         first_rank: whether this process is to tell of it.
     """

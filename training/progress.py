@@ -54,6 +54,7 @@ class TrainingBar(Observer, Asked):
         for name, text in (
             ("loss", "loss {:.3f}"),
             ("dice", "Dice {:.3f}"),
+            ("accuracy", "accuracy {:.3f}"),
             ("data_wait", "data wait {:.1%}"),
         ):
             if record.get(name) is not None:

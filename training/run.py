@@ -4,7 +4,7 @@ from os import environ
 from pathlib import Path
 from typing import Any
 
-from synthgen.recipe import AnyRecipe, load_recipe
+from synthgen.recipe import AnyRecipe, load_recipe, recipe_from_dict
 from synthgen.store.opening import open as open_source
 from synthgen.training.networks import is_planar
 from synthgen.training.observer import Observer, Pretrained
@@ -59,10 +59,12 @@ def pretrain(
         raise ImportError(f"{EXTRA} ({error})") from None
     accelerator = _accelerator(device, torch.cuda.is_available())
     source: Any = load_recipe(recipe or "avs-db") if store is None else open_source(store)
+    made = source if store is None else recipe_from_dict(source.attrs["recipe"])
     chosen = PretrainSettings.of(
         network,
         preset or ("published" if accelerator == "cuda" else "tiny"),
-        planar=is_planar(source.reference_shape if store is None else source.attrs["shape"]),
+        planar=is_planar(made.reference_shape),
+        whole=not made.per_voxel,
         **settings,
     )
     if store is None:

@@ -48,7 +48,8 @@ class PretrainSettings(BaseModel):
             (1, H, W) trains a network of two dimensions.
         steps: of the optimizer.
         batch_size: volumes a rank takes at once; a step takes ``accumulate`` times as many.
-        loss: ``dice``, or ``dicece`` with the cross entropy added; softmax, background included.
+        loss: ``dice``, ``ce``, the cross entropy, or ``dicece``, their sum; softmax, background
+            included. Labels of whole volumes have ``ce`` alone.
         learning_rate: highest, after ``warmup`` steps; a cosine brings it to 0.
         weight_decay: of AdamW.
         clip: highest norm of the gradient; 0 leaves it as it is.
@@ -68,7 +69,7 @@ class PretrainSettings(BaseModel):
     steps: _Count
     batch_size: _Count
     accumulate: _Count = 1
-    loss: Literal["dice", "dicece"] = "dicece"
+    loss: Literal["dice", "dicece", "ce"] = "dicece"
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: _Share = 1e-5
     warmup: Annotated[Int, Field(ge=0)]
@@ -88,11 +89,14 @@ class PretrainSettings(BaseModel):
         return self
 
     @classmethod
-    def of(cls, network: str, preset: str, *, planar: bool = False, **changes: Any) -> Self:
+    def of(
+        cls, network: str, preset: str, *, planar: bool = False, whole: bool = False, **changes: Any
+    ) -> Self:
         """The preset's settings with ``changes``.
 
         Args:
             planar: the preset's shape is one of planes.
+            whole: the preset's loss is one for labels of whole volumes.
 
         Raises:
             ValueError: naming the setting, the rule and the value.
@@ -104,6 +108,7 @@ class PretrainSettings(BaseModel):
             "preset": preset,
             **(tiny if preset == "tiny" else _PUBLISHED),
             **({"shape": _PLANAR_SHAPES.get(preset)} if planar else {}),
+            **({"loss": "ce"} if whole else {}),
             **changes,
         }
         return cls.read(values)

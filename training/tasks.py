@@ -1,6 +1,14 @@
-"""One network for all label maps: its channels by task, one loss, and figures of each task."""
+"""One network for all tasks: its channels by task, one loss, and figures of each task.
 
-from collections.abc import Callable, Iterator, Sequence
+Where labels are of whole volumes, so are the network's scores: the mean of each channel over the
+voxels. The network is the one that segments, and all of its weights are trained.
+
+References:
+    M. Lin, Q. Chen, S. Yan, "Network in network", arXiv 1312.4400, 2013, section 3.2: scores of
+    classes as means of maps (global average pooling).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import add
 from typing import Any
@@ -18,14 +26,26 @@ _SUMS = 5  # of a task, before the voxels of each class
 class Tasks:
     """The tasks of a run, in the order of the label's axis T and of the output's channels.
 
+    Args:
+        per_voxel: whether labels are maps, or of whole volumes.
+
     Attributes:
-        channels: of the output: the classes of all tasks, a background for each.
+        channels: of the output: the classes of all tasks, of maps with a background for each.
     """
 
-    def __init__(self, tasks: Sequence[Task]) -> None:
+    def __init__(self, tasks: Sequence[Task], per_voxel: bool = True) -> None:
+        self._per_voxel = per_voxel
         self._names = [task.name for task in tasks]
         self._classes = [len(task.class_names) for task in tasks]
         self.channels = sum(self._classes)
+
+    def scores(self, output: Tensor) -> Tensor:
+        """What a network's output (B, channels, D, H, W) says: itself, or a mean as one voxel."""
+        return output if self._per_voxel else output.mean((2, 3, 4), keepdim=True)
+
+    def maps(self, label: Tensor) -> Tensor:
+        """Labels (B, T, D, H, W); those of whole volumes, (B, T), as maps of one voxel."""
+        return label if self._per_voxel else label[..., None, None, None]
 
     def loss(
         self, criterion: Callable[[Tensor, Tensor], Tensor], output: Tensor, label: Tensor
@@ -33,8 +53,8 @@ class Tasks:
         """The sum of all tasks, of weight 1 each.
 
         Args:
-            output: (B, channels, D, H, W).
-            label: (B, T, D, H, W).
+            output: (B, channels, D, H, W), of ``scores``.
+            label: (B, T, D, H, W), of ``maps``.
         """
         return reduce(add, [criterion(part, truth) for part, truth in self._parts(output, label)])
 
@@ -48,8 +68,9 @@ class Tasks:
         for name, classes, count in zip(self._names, self._classes, voxels, strict=True):
             if count:
                 of = f" of {name}" if len(self._names) > 1 else ""
+                what = "voxels" if self._per_voxel else "volumes"
                 raise TrainingError(
-                    f"label: the recipe has classes 0..{classes - 1}{of}, {int(count)} voxels "
+                    f"label: the recipe has classes 0..{classes - 1}{of}, {int(count)} {what} "
                     "have others; the store is not of its recipe"
                 )
 
@@ -81,24 +102,53 @@ class Tasks:
     def figures(self, sums: Tensor) -> dict[str, Any]:
         """Figures of a validation, for the log.
 
-        ``dice`` is the mean foreground Dice, of several tasks the mean of theirs; then ``dice``,
-        ``accuracy`` and ``majority`` have the task's name as an ending, the last two shares of
-        voxels: those that are right, and those that a guess of the most frequent class has right.
+        Of label maps ``dice``, the mean foreground Dice, of several tasks the mean of theirs; of
+        whole volumes ``accuracy`` and ``majority``, likewise: shares that are right, and that a
+        guess of the most frequent class has right. Of several tasks then each of the three, those
+        of maps counting voxels, with the task's name as an ending.
         """
-        rows = dict(zip(self._names, sums.tolist(), strict=True))
-        dice = {name: row[0] / row[1] if row[1] else None for name, row in rows.items()}
-        known = [value for value in dice.values() if value is not None]
-        figures: dict[str, Any] = {
-            "dice": sum(known) / len(known) if known else None,
-            "classes_present": int(sum(row[1] for row in rows.values())),
-            "classes_invented": int(sum(row[3] for row in rows.values())),
-            "classes_absent": int(sum(row[2] for row in rows.values())),
-        }
+        rows: list[list[float]] = sums.tolist()
+        told = {"dice": _dice} if self._per_voxel else {}
+        if not self._per_voxel or len(rows) > 1:
+            told |= {"accuracy": _accuracy, "majority": _majority}
+        means = _foreground(rows) if self._per_voxel else _means(rows, told)
         if len(rows) == 1:
-            return figures
-        for name, row in rows.items():
-            right, voxels = row[_SUMS - 1], row[_SUMS:]
-            figures[f"dice_{name}"] = dice[name]
-            figures[f"accuracy_{name}"] = right / sum(voxels)
-            figures[f"majority_{name}"] = max(voxels) / sum(voxels)
-        return figures
+            return means
+        of_tasks = {
+            f"{name}_{task}": figure(row)
+            for task, row in zip(self._names, rows, strict=True)
+            for name, figure in told.items()
+        }
+        return {**means, **of_tasks}
+
+
+def _foreground(rows: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Mean Dice of all tasks' sums, and how many classes volumes have."""
+    columns = {"classes_present": 1, "classes_invented": 3, "classes_absent": 2}
+    counts = {name: int(sum(row[column] for row in rows)) for name, column in columns.items()}
+    return {**_means(rows, {"dice": _dice}), **counts}
+
+
+def _means(
+    rows: Sequence[Sequence[float]], told: Mapping[str, Callable[[Sequence[float]], float | None]]
+) -> dict[str, float | None]:
+    """Mean of each figure over all tasks' sums."""
+    return {name: _mean(map(figure, rows)) for name, figure in told.items()}
+
+
+def _dice(row: Sequence[float]) -> float | None:
+    return row[0] / row[1] if row[1] else None
+
+
+def _accuracy(row: Sequence[float]) -> float:
+    return row[_SUMS - 1] / sum(row[_SUMS:])
+
+
+def _majority(row: Sequence[float]) -> float:
+    return max(row[_SUMS:]) / sum(row[_SUMS:])
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Of those that are known; None if none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

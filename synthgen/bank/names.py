@@ -1,6 +1,5 @@
 """Names of structures: which label value is called what, what mirrors what, what is left out."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from synthgen.settings import Int, Settings, one_line, parse_yaml, read_text
+from synthgen.settings import Int, Settings, one_line, parse_json, parse_yaml, read_text
 
 LABELS_FILE = "labels.json"  # beside label maps: value -> name
 
@@ -137,10 +136,10 @@ def load_naming(path: Path) -> Naming:
     """
     try:
         text = read_text(path, _BYTES_MAX)
-        return _parsed(json.loads(text) if path.suffix == ".json" else parse_yaml(text))
+        return _parsed(parse_json(text) if path.suffix == ".json" else parse_yaml(text))
     except OSError as error:
         raise NamingError(f"{path.name}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise NamingError(f"{path.name}: {' '.join(str(error).split())[:300]}") from None
 
 

@@ -12,6 +12,7 @@ from synthgen.cli.common import JsonOption, examples, exit_stopped
 _RUN = "Run"
 _DATA = "Volumes"
 _OPTIMISER = "Optimisation"
+_DICE = "mean foreground Dice"
 
 
 def _option(help: str, panel: str, *names: str, **more: Any) -> Any:
@@ -69,7 +70,9 @@ def pretrain(
     ] = None,
     batch_size: Annotated[int | None, _option("Volumes a device.", _OPTIMISER)] = None,
     accumulate: Annotated[int | None, _option("Batches a step. Default: 1.", _OPTIMISER)] = None,
-    loss: Annotated[str | None, _option("dicece (default) or dice.", _OPTIMISER)] = None,
+    loss: Annotated[
+        str | None, _option("dicece (default), dice or ce; of whole volumes ce.", _OPTIMISER)
+    ] = None,
     learning_rate: Annotated[float | None, _option("The highest.", _OPTIMISER)] = None,
     weight_decay: Annotated[float | None, _option("Of AdamW. Default: 1e-5.", _OPTIMISER)] = None,
     warmup: Annotated[int | None, _option("Steps to the highest rate.", _OPTIMISER)] = None,
@@ -113,11 +116,12 @@ def pretrain(
 
 
 def _line(done: Any) -> str:
-    dice = "" if done.dice is None else f", mean foreground Dice {done.dice:.3f}"
+    figure, text = ("accuracy", "accuracy") if done.dice is None else ("dice", _DICE)
+    mean = done.metrics.get(figure)
     tasks = ", ".join(
-        f"{name.removeprefix('dice_')} {value:.3f}"
+        f"{name.removeprefix(f'{figure}_')} {value:.3f}"
         for name, value in done.metrics.items()
-        if name.startswith("dice_")
+        if name.startswith(f"{figure}_")
     )
-    told = f"{dice} ({tasks})" if tasks else dice
+    told = "" if mean is None else f", {text} {mean:.3f}" + (f" ({tasks})" if tasks else "")
     return f"{done.checkpoint}: step {done.step}{told}, {done.seconds:.0f} s"

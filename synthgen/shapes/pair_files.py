@@ -26,7 +26,7 @@ from synthgen.bank.volume_file import (
     read_header,
     stem_of,
 )
-from synthgen.settings import Shape, read_text
+from synthgen.settings import Shape, parse_json, read_text
 
 DOCUMENT = "dataset.json"
 CASES_MAX = 10_000
@@ -134,11 +134,11 @@ def _document(folder: Path) -> dict[str, Any]:
         raise ValueError(f"must hold {DOCUMENT}, as nnU-Net's raw data and the Decathlon's do, "
                          f"got {str(folder)!r}")  # fmt: skip
     try:
-        found = json.loads(read_text(path, _DOCUMENT_MAX))
+        found = parse_json(read_text(path, _DOCUMENT_MAX))
     except OSError as error:
         raise ValueError(f"{DOCUMENT}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{DOCUMENT}: must be JSON: {str(error)[:100]}") from None
+    except ValueError as error:
+        raise ValueError(f"{DOCUMENT}: {error}") from None
     if not isinstance(found, dict):
         raise ValueError(f"{DOCUMENT}: must be a mapping, got {type(found).__name__}")
     return found

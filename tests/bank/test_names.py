@@ -153,7 +153,7 @@ def test_other_files_that_are_refused(tmp_path):
     with pytest.raises(NamingError, match=r"names.yaml: cannot be read"):
         load_naming(tmp_path / "names.yaml")
     (tmp_path / "names.json").write_text("{")
-    with pytest.raises(NamingError, match=r"names.json: Expecting"):
+    with pytest.raises(NamingError, match=r"names.json: not JSON: Expecting"):
         load_naming(tmp_path / "names.json")
     (tmp_path / "names.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(NamingError, match=r"names.yaml: "):

@@ -312,7 +312,7 @@ ENTRY = {"image": "./imagesTr/case_0_0000.nii.gz", "label": "./labelsTr/case_0.n
     ("spoil", "message"),
     [
         (without_document, "must hold dataset.json, as nnU-Net's .* do, got"),
-        (no_json, "dataset.json: must be JSON"),
+        (no_json, "dataset.json: not JSON"),
         (without_a_label, r"labelsTr/case_1.nii.gz: must be there, as an image is: case_1_0000"),
         (without_a_channel, "case_1: must have as many channels as case_0, 2, got 1"),
         (without_the_first_channel, "imagesTr: channels must be numbered from 0000 on, got case_1"),

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from synthgen.recipe import Recipe, RecipeError
-from synthgen.settings import one_line, parse_yaml, read_text
+from synthgen.settings import one_line, parse_json, parse_yaml, read_text
 
 
 class Model(BaseModel):
@@ -92,3 +92,14 @@ def test_files_are_read_up_to_a_limit(tmp_path):
     path.write_bytes(b"\xff")
     with pytest.raises(ValueError, match="utf-8"):
         read_text(path, 12)
+
+
+def test_a_key_that_json_has_twice_is_refused():
+    assert parse_json('{"1": {"a": [1, 2.5]}, "2": {"a": null}}') == {
+        "1": {"a": [1, 2.5]}, "2": {"a": None},
+    }  # fmt: skip
+    for text in ('{"x": 1, "y": 2, "x": 1}', '[{"y": {"x": 1, "x": 2}}]'):
+        with pytest.raises(ValueError, match=r"^not JSON: 'x' is there twice$"):
+            parse_json(text)
+    with pytest.raises(ValueError, match=r"^not JSON: "):
+        parse_json("[" * 10**5)

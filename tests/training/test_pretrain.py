@@ -161,7 +161,7 @@ def test_ranks_without_volumes_to_validate_with_wait_for_none(recipe, tmp_path):
     (["--shape", "48", "48", "40"], "the nearest is [64, 64, 32]"),
     (["--steps", "0"], "steps: must be greater than or equal to 1, got 0"),
     (["--learning-rate", "-1"], "learning_rate: must be greater than 0, got -1.0"),
-    (["--loss", "focal"], "loss: must be 'dice' or 'dicece', got 'focal'"),
+    (["--loss", "focal"], "loss: must be 'dice', 'dicece' or 'ce', got 'focal'"),
     (["--recipe", "nothing"], "nothing"),
     (["--device", "tpu"], "device: must be auto, cpu or cuda, got 'tpu'"),
     (["--store", "nowhere"], "nowhere"),

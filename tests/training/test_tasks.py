@@ -204,19 +204,6 @@ def test_the_command_line_tells_each_task(tmp_path, capsys):
     assert all(f"{name} 0." in out for name in NAMES)
 
 
-@pytest.mark.parametrize("kind", ["class", "classes"])
-def test_classes_of_whole_volumes_are_refused_before_any_work(tmp_path, kind):
-    recipe = recipe_of(kind, (16, 32, 16))
-    build(recipe, tmp_path / "store", count=4, device="cpu")
-    rule = r"^recipe: segmentation networks train on label maps, and .* labels whole volumes"
-    for source in ({"recipe": recipe}, {"store": tmp_path / "store"}):
-        with pytest.raises(ValueError, match=rule):
-            synthgen.training.pretrain(
-                tmp_path / "run", network="unetr", device="cpu", shape=(16, 32, 16), **source
-            )
-    assert not (tmp_path / "run").exists()
-
-
 def test_labels_of_all_tasks_are_turned_alike():
     from synthgen.training.augment import augmented
 
