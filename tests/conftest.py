@@ -9,6 +9,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NEEDS = {
+    "bank": ("nibabel", "nrrd", "trimesh"),
     "dataset": ("torch", "monai"),
     "export": ("nibabel", "isal"),
     "feeding": ("torch",),

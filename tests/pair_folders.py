@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 
-import nibabel
 import numpy as np
 
 from synthgen.backend.plan import AsIsTables, PairTables, Plan
@@ -37,6 +36,8 @@ def affine(spacing=SPACING) -> Array:
 
 def save(path, values: Array, matrix: Array | None = None) -> None:
     """A NIfTI file of values (..., z, y, x)."""
+    import nibabel
+
     path.parent.mkdir(parents=True, exist_ok=True)
     given = np.moveaxis(values, 0, -1).swapaxes(0, 2) if values.ndim == 4 else values.T
     nibabel.save(nibabel.Nifti1Image(given, affine() if matrix is None else matrix), path)

@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage, stats
 
 from synthgen.bank import Mask, Subject, build_bank, save_bank
+from synthgen.engine import Generator
 from synthgen.kernels.appearance_records import Step, StepKind, Tone
 from synthgen.recipe import RecipeError, load_recipe, recipe_from_dict
 from tests.backends import assert_equal, cpu, host_cuda, written_outside
@@ -65,6 +66,14 @@ VARIANTS = {
 def test_cuda_makes_the_same_volumes(name):
     recipe = VARIANTS[name]()
     assert_equal(host_cuda(recipe).batch([3, 8]), cpu(recipe).batch([3, 8]))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", VARIANTS)
+def test_cuda_equals_the_cpu_kernels(name):
+    recipe = VARIANTS[name]()
+    cuda = Generator(recipe, seed=7, device="cuda")
+    assert_equal(cuda.numpy(cuda.batch(range(8))), cpu(recipe).batch(range(8)))
 
 
 @needs_compiler

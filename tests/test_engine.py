@@ -10,6 +10,8 @@ import pytest
 
 import synthgen
 from synthgen.backend import in_parts
+from synthgen.backend.base import batch_high, workspace_bytes
+from synthgen.backend.calls import calls_of
 from synthgen.backend.cpu import CpuBackend
 from synthgen.engine import Batch, Generator, plan_of
 from synthgen.kernels.records import Placed
@@ -22,6 +24,7 @@ from tests.backends import (
 )
 from tests.digests import digest
 from tests.host_cuda import needs_compiler
+from tests.pair_folders import plan_with
 from tests.reference import Reference
 
 TURNS = ("stay", "upside_down", "side_1", "side_2", "side_3", "side_4")
@@ -126,6 +129,12 @@ def test_cuda_equals_the_cpu_kernels(recipe):
 @pytest.mark.parametrize("name", builtin_names())
 def test_digest_is_pinned(name):
     assert digest(cpu(load_recipe(name)), range(3)) == PINNED[name]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", builtin_names())
+def test_digest_on_cuda_is_pinned(name):
+    assert digest(Generator(load_recipe(name), seed=7, device="cuda"), range(3)) == PINNED[name]
 
 
 @pytest.mark.parametrize("name", builtin_names())
@@ -278,6 +287,20 @@ def test_parts_are_halved_until_they_fit():
 
     assert list(in_parts(7, 100, make)) == [2, 2, 2, 1]
     assert asked == [(0, 7), (0, 4), (0, 2), (2, 4), (4, 6), (6, 7)]
+
+
+def test_a_batch_is_as_large_as_memory_allows():
+    calls = calls_of(plan_of(load_recipe("avs-db")))
+    each = workspace_bytes(calls)
+    found = [batch_high(free, calls, 65535) for free in (0, each, 10 * each - 1, 10 * each)]
+    assert found == [1, 1, 9, 10]
+    assert batch_high(10 * each, calls, 7) == 7
+
+
+def test_recipes_without_a_workspace_have_the_largest_batch():
+    calls = calls_of(plan_with("float16", "uint8"))
+    assert workspace_bytes(calls) == 0
+    assert batch_high(2**30, calls, 65535) == 65535
 
 
 def _in_child(generator, results):

@@ -26,7 +26,8 @@ def get_backend(plan: AnyPlan, device: Device = "auto") -> Backend:
     """Return a backend for ``plan``; ``auto`` is CUDA where a device is usable, else the CPU.
 
     Raises:
-        ValueError: ``device`` is none of auto, cpu, cuda.
+        ValueError: ``device`` is none of auto, cpu, cuda; or there is a CUDA device, and NumPy is
+            too new for numba-cuda.
         RuntimeError: CUDA was asked for and is not usable.
     """
     if device not in ("auto", "cpu", "cuda"):

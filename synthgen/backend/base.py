@@ -241,6 +241,11 @@ def output_kinds(plan: AnyPlan, count: int) -> dict[str, tuple[tuple[int, ...], 
     return kinds
 
 
+def batch_high(free: int, calls: Iterable[Call], most: int) -> int:
+    """Volumes whose workspace fits into ``free`` bytes, 1 .. ``most``."""
+    return max(1, min(free // max(1, workspace_bytes(calls)), most))
+
+
 def in_parts(count: int, size: int, make: Callable[[slice], Made]) -> Iterator[Made]:
     """Yield ``make`` of consecutive parts of 0 .. count - 1, halved whenever memory runs out.
 

@@ -14,12 +14,12 @@ from synthgen.backend.base import (
     Grid,
     Outputs,
     Stages,
+    batch_high,
     constants,
     cuda_stages,
     in_parts,
     patterns,
     workspace,
-    workspace_bytes,
 )
 from synthgen.backend.calls import calls_of
 from synthgen.backend.plan import Plan
@@ -28,7 +28,6 @@ from synthgen.kernels import place_gibbs_cuda, place_overlap_cuda
 
 # -fmad=false: a fused a * b + c rounds once, the CPU's twin twice.
 _OPTIONS = ("-std=c++17", "-fmad=false")
-_STATIC_SHARED = 48 * 1024
 _GRID_MAX = 65535  # blocks along y and z
 _NUMBA = {  # kernels that Numba compiles, and the threads of a block
     "place_gibbs": (place_gibbs_cuda.place_gibbs, place_gibbs_cuda.THREADS),
@@ -41,6 +40,7 @@ class CudaBackend:
 
     Raises:
         RuntimeError: there is no CUDA device.
+        ValueError: there is one, and NumPy is too new for numba-cuda.
     """
 
     name = "cuda"
@@ -48,6 +48,11 @@ class CudaBackend:
     def __init__(self, plan: Plan) -> None:
         if not cupy.is_available():
             raise RuntimeError("no CUDA device")
+        if not hasattr(np, "row_stack"):
+            raise ValueError(
+                f"numpy: numba-cuda needs a version below 2.5, got {np.__version__}; "
+                "pip install 'numpy<2.5', or use --device cpu"
+            )
         self.plan = plan
         # Whichever stream is first to read them, they are there.
         self._calls = calls_of(plan)
@@ -83,7 +88,7 @@ class CudaBackend:
         """Volumes whose workspace fits into free memory, and whose count into a grid."""
         pool = cupy.get_default_memory_pool()
         free = cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
-        return max(1, min(int(free) // workspace_bytes(self._calls), _GRID_MAX))
+        return batch_high(int(free), self._calls, _GRID_MAX)
 
     def stages(self, seed: int, indices: npt.NDArray[np.uint64], outputs: Outputs) -> Stages:
         scratch = workspace(self._calls, len(indices), cupy)
@@ -106,7 +111,7 @@ class _Borrowed(NamedTuple):
 @cupy.memoize(for_each_device=True)
 def _kernel(name: str, defines: tuple[tuple[str, str], ...], shared: int) -> "cupy.RawKernel":
     kernel = cupy.RawKernel(kernel_source(name, **dict(defines)), name, options=_OPTIONS)
-    if shared > _STATIC_SHARED:
+    if shared:  # together with what a kernel declares it may be more than is given without asking
         kernel.max_dynamic_shared_size_bytes = shared
     return kernel
 

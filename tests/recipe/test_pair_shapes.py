@@ -4,12 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pytest
 
 from synthgen import export
-from synthgen.engine import plan_of
+from synthgen.engine import Generator, plan_of
 from synthgen.kernels.records import Placed
 from synthgen.placement.as_is import AsIs
 from synthgen.recipe import RecipeError, load_recipe, mix
@@ -28,6 +27,8 @@ from tests.pair_folders import (
     write_decathlon,
     write_nnunet,
 )
+
+nibabel = pytest.importorskip("nibabel")
 
 HIPPOCAMPUS = Path(__file__).parents[3] / "shared" / "data" / "hippocampus"
 WRITERS = [write_nnunet, write_decathlon]
@@ -186,6 +187,13 @@ def test_cpu_and_cuda_agree(tmp_path):
         assert written_outside(changed, 3) == []
         expected = cpu(changed).batch(range(5))
         assert_equal(host_cuda(changed).batch(range(5)), expected)
+
+
+@pytest.mark.gpu
+def test_cuda_equals_the_cpu_kernels(tmp_path):
+    recipe = recipe_of(write_nnunet(tmp_path)).resolved()
+    cuda = Generator(recipe, seed=7, device="cuda")
+    assert_equal(cuda.numpy(cuda.batch(range(20))), cpu(recipe).batch(range(20)))
 
 
 def test_prompts_and_mixtures_take_them(tmp_path):
