@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -301,6 +302,19 @@ def test_recipes_without_a_workspace_have_the_largest_batch():
     calls = calls_of(plan_with("float16", "uint8"))
     assert workspace_bytes(calls) == 0
     assert batch_high(2**30, calls, 65535) == 65535
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_a_numpy_that_numba_cuda_cannot_use_is_refused(monkeypatch, device):
+    cupy = ModuleType("cupy")
+    cupy.is_available = lambda: True
+    cupy.memoize = lambda **_: lambda function: function
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setitem(sys.modules, "synthgen.backend.cuda", None)  # there again after the test
+    del sys.modules["synthgen.backend.cuda"]
+    monkeypatch.delattr(np, "row_stack", raising=False)
+    with pytest.raises(ValueError, match=r"^numpy: numba-cuda needs a version below 2\.5, got"):
+        Generator(load_recipe("avs-db"), device=device)
 
 
 def _in_child(generator, results):
