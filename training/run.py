@@ -60,6 +60,8 @@ def pretrain(
     accelerator = _accelerator(device, torch.cuda.is_available())
     source: Any = load_recipe(recipe or "avs-db") if store is None else open_source(store)
     made = source if store is None else recipe_from_dict(source.attrs["recipe"])
+    if store is not None and not made.per_voxel:  # patches have no labels of their own
+        settings = {"shape": made.reference_shape, **settings}
     chosen = PretrainSettings.of(
         network,
         preset or ("published" if accelerator == "cuda" else "tiny"),

@@ -151,12 +151,13 @@ def test_a_stopped_run_goes_on_to_the_same_weights(whole, tmp_path):
 def test_runs_by_name_on_a_recipe_and_on_its_store(tmp_path, kind):
     recipe = recipe_of(kind, SHAPE)
     build(recipe, tmp_path / "store", count=5, validation=0.4, device="cpu")
-    for name, source in (("made", {"recipe": recipe}), ("read", {"store": tmp_path / "store"})):
+    sources = {"made": {"recipe": recipe, "shape": SHAPE}, "read": {"store": tmp_path / "store"}}
+    for name, source in sources.items():
         done = synthgen.training.pretrain(
-            tmp_path / name, network="unetr", device="cpu", shape=SHAPE, steps=2, validation=2,
-            **source,
-        )  # fmt: skip
+            tmp_path / name, network="unetr", device="cpu", steps=2, validation=2, **source
+        )
         assert done.finished
+        assert load(done.checkpoint).card.shape == SHAPE
         assert load(done.checkpoint).card.settings["loss"] == "ce"
         assert 0 <= done.metrics["accuracy"] <= 1
 
