@@ -43,14 +43,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch-size", type=int, choices=(1, 2, 4, 8), default=4)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--loss")
     arguments = parser.parse_args()
     recipe = load_recipe(arguments.recipe)
-    chosen = {"loss": arguments.loss} if arguments.loss else {}
     settings = PretrainSettings.of(
         arguments.network, "tiny", shape=tuple(arguments.shape), steps=arguments.steps,
         volumes=VOLUMES, validation=1, batch_size=arguments.batch_size, validate_every=100,
-        learning_rate=arguments.learning_rate, whole=not recipe.per_voxel, **chosen,
+        learning_rate=arguments.learning_rate, whole=not recipe.per_voxel,
     )  # fmt: skip
     fabric = Fabric(accelerator="cpu", devices=1)
     fabric.launch()

@@ -187,7 +187,7 @@ def _require_loss(recipe: AnyRecipe, settings: PretrainSettings) -> None:
 
 def _require_whole(recipe: AnyRecipe, settings: PretrainSettings) -> None:
     """Raise ValueError if patches would be labelled as whole volumes are."""
-    if not recipe.per_voxel and tuple(settings.shape) != tuple(recipe.reference_shape):
+    if not recipe.per_voxel and settings.shape != recipe.reference_shape:
         raise ValueError(
             f"shape: must be {list(recipe.reference_shape)}, as {recipe.name} labels whole "
             f"volumes, got {list(settings.shape)}"

@@ -1,11 +1,15 @@
 """Runs of seconds: the least network on the least volumes."""
 
+import json
+from pathlib import Path
 from typing import Any
 
+import pytest
 from lightning_fabric import Fabric
 
 from synthgen.recipe import Recipe, load_recipe
 from synthgen.training.data import Generated
+from synthgen.training.journal import LOG
 from synthgen.training.loop import train
 from synthgen.training.observer import Observer, Pretrained
 from synthgen.training.settings import PretrainSettings
@@ -31,6 +35,27 @@ def trained(
     fabric = Fabric(accelerator="cpu", devices=1, precision=settings.precision)
     fabric.launch()
     return train(run, volumes or Generated(small_recipe(), settings), settings, fabric, observer)
+
+
+def records(run: Path) -> list[dict[str, Any]]:
+    """The log of a run."""
+    return [json.loads(line) for line in (run / LOG).read_text().splitlines()]
+
+
+def told_after_a_step(tmp_path: Path, capsys: Any, recipe: Recipe) -> str:
+    """What the command line prints when it has trained one step on a recipe."""
+    from synthgen.cli import app
+
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe.to_yaml())
+    with pytest.raises(SystemExit) as stopped:
+        app([
+            "pretrain", str(tmp_path / "run"), "--recipe", str(path), "--network", "unetr",
+            "--shape", "16", "32", "16", "--validation", "2", "--device", "cpu", "--steps", "1",
+        ])  # fmt: skip
+    assert stopped.value.code in (0, None)
+    told: str = capsys.readouterr().out
+    return told
 
 
 class StopsAt(Observer):

@@ -1,6 +1,5 @@
 """The training loop: what it does at each step, and that nothing stops it for good."""
 
-import json
 import os
 import signal
 import subprocess
@@ -17,7 +16,7 @@ from synthgen.training.journal import CURVES, LOG, Journal
 from synthgen.training.loop import _Loop, learning_rate
 from synthgen.training.networks import build_network
 from synthgen.training.observer import Observer
-from tests.training.runs import StopsAt, settings_of, small_recipe, trained
+from tests.training.runs import StopsAt, records, settings_of, small_recipe, trained
 
 # All that could differ after a resume: passes of a shuffled set, augmentation, accumulation.
 RICH = {"volumes": 5, "augment": True, "accumulate": 2}
@@ -31,10 +30,6 @@ def assert_same(ours, theirs):
     assert ours.keys() == theirs.keys()
     for key, tensor in ours.items():
         assert torch.equal(tensor, theirs[key]), key
-
-
-def records(run):
-    return [json.loads(line) for line in (run / LOG).read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,12 @@ from synthgen.store import build
 from synthgen.training.checkpoint import CardTask, load
 from synthgen.training.data import Generated, Ranks
 from synthgen.training.errors import TrainingError
-from synthgen.training.journal import CURVES, LOG, Journal
+from synthgen.training.journal import CURVES, Journal
 from synthgen.training.metrics import dice_sum
 from synthgen.training.networks import build_network
 from synthgen.training.tasks import Tasks
 from tests.tasks import recipe_of
-from tests.training.runs import SHAPE, StopsAt, settings_of, trained
+from tests.training.runs import SHAPE, StopsAt, records, settings_of, told_after_a_step, trained
 
 NAMES = ["shape", "displacement", "mapper"]
 TWO = Tasks([Task("a", ["none", "x", "y"]), Task("b", ["none", "x"])])
@@ -122,8 +122,7 @@ def whole(tmp_path_factory):
 
 def test_a_run_logs_and_saves_each_task(whole):
     run, done = whole
-    made = [json.loads(line) for line in (run / LOG).read_text().splitlines()]
-    figures = [record for record in made if "dice" in record]
+    figures = [record for record in records(run) if "dice" in record]
     assert [record["step"] for record in figures] == [4, 8]
     for record in figures:
         dices = [record[f"dice_{name}"] for name in NAMES]
@@ -189,17 +188,7 @@ def test_a_run_on_a_store(tmp_path):
 
 
 def test_the_command_line_tells_each_task(tmp_path, capsys):
-    from synthgen.cli import app
-
-    path = tmp_path / "recipe.yaml"
-    path.write_text(recipe().to_yaml())
-    with pytest.raises(SystemExit) as stopped:
-        app([
-            "pretrain", str(tmp_path / "run"), "--recipe", str(path), "--network", "unetr",
-            "--shape", "16", "32", "16", "--validation", "2", "--device", "cpu", "--steps", "1",
-        ])  # fmt: skip
-    assert stopped.value.code in (0, None)
-    out = capsys.readouterr().out
+    out = told_after_a_step(tmp_path, capsys, recipe())
     assert "step 1, mean foreground Dice" in out
     assert all(f"{name} 0." in out for name in NAMES)
 

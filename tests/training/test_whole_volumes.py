@@ -1,6 +1,5 @@
 """Runs on labels of whole volumes: the scores are means over the voxels."""
 
-import json
 from functools import partial
 
 import pytest
@@ -15,12 +14,12 @@ from synthgen.training.augment import augmented
 from synthgen.training.checkpoint import load
 from synthgen.training.data import Generated
 from synthgen.training.errors import TrainingError
-from synthgen.training.journal import CURVES, LOG, Journal
+from synthgen.training.journal import CURVES, Journal
 from synthgen.training.loop import _LOSSES
 from synthgen.training.networks import build_network
 from synthgen.training.tasks import Tasks
 from tests.tasks import recipe_of
-from tests.training.runs import SHAPE, StopsAt, settings_of, trained
+from tests.training.runs import SHAPE, StopsAt, records, settings_of, told_after_a_step, trained
 
 ONE = Tasks([Task("a", ["x", "y", "z"])], per_voxel=False)
 TWO = Tasks([Task("a", ["x", "y", "z"]), Task("b", ["u", "v"])], per_voxel=False)
@@ -114,8 +113,7 @@ def whole(request, tmp_path_factory):
 
 def test_a_run_logs_and_saves_accuracies(whole):
     run, kind, done = whole
-    made = [json.loads(line) for line in (run / LOG).read_text().splitlines()]
-    figures = [record for record in made if "accuracy" in record]
+    figures = [record for record in records(run) if "accuracy" in record]
     assert [record["step"] for record in figures] == [4, 8]
     assert done.dice is None
     assert done.metrics == load(done.checkpoint).card.metrics
@@ -179,17 +177,7 @@ def test_other_losses_and_patches_are_refused_before_any_work(tmp_path):
 
 
 def test_the_command_line_tells_accuracies(tmp_path, capsys):
-    from synthgen.cli import app
-
-    path = tmp_path / "recipe.yaml"
-    path.write_text(recipe_of("classes", SHAPE).to_yaml())
-    with pytest.raises(SystemExit) as stopped:
-        app([
-            "pretrain", str(tmp_path / "run"), "--recipe", str(path), "--network", "unetr",
-            "--shape", "16", "32", "16", "--validation", "2", "--device", "cpu", "--steps", "1",
-        ])  # fmt: skip
-    assert stopped.value.code in (0, None)
-    out = capsys.readouterr().out
+    out = told_after_a_step(tmp_path, capsys, recipe_of("classes", SHAPE))
     assert "step 1, accuracy" in out
     assert "Dice" not in out
 
@@ -203,6 +191,5 @@ def test_a_tiny_network_tells_six_spheres_and_tori_apart(tmp_path):
         appearance__mappers=["inverse_cube"],
     )  # fmt: skip
     trained(tmp_path, settings, volumes=Generated(two, settings))
-    log = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
-    losses = [record["loss"] for record in log if "loss" in record]
+    losses = [record["loss"] for record in records(tmp_path) if "loss" in record]
     assert losses[-1] < 0.5, "a guess has log 2"
